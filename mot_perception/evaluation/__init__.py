@@ -1,0 +1,1 @@
+"""Scores, post-processing, and the report of what a tracker said."""
