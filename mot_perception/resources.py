@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
+import site
+import sysconfig
 from pathlib import Path
 
 from mot_perception.errors import UserError
@@ -18,16 +19,18 @@ def resource(relative: str) -> Path:
         relative: Path below the package's root or share folder.
 
     Raises:
-        UserError: Neither place has it.
+        UserError: None of these places has it.
     """
-    for root in _roots():
+    roots = _roots()
+    for root in roots:
         if (root / relative).is_file():
             return root / relative
-    searched = ', '.join(str(root) for root in _roots())
+    searched = ', '.join(str(root) for root in roots)
     raise UserError(f'{relative} of mot_perception is missing (searched {searched}): reinstall it')
 
 
 def _roots() -> list[Path]:
-    prefixes = [sys.prefix, *os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
+    ament = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    prefixes = [sysconfig.get_path('data'), site.getuserbase(), *ament]
     shares = [Path(prefix) / 'share' / 'mot_perception' for prefix in prefixes if prefix]
     return [Path(__file__).resolve().parents[1], *shares]
