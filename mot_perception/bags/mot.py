@@ -1,0 +1,167 @@
+"""MOTChallenge text files: `frame,id,left,top,width,height,score or consider,class,…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mot_perception.bags.mot_table import MOST_COLUMNS, read_table
+from mot_perception.bags.outputs import whole
+from mot_perception.bags.rows import MotRows
+from mot_perception.boxes import xywh_to_xyxy, xyxy_to_xywh
+from mot_perception.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mot_perception.bags.mot_table import MotTable
+
+    Array = NDArray[np.float64]
+
+Kind = Literal['det', 'gt', 'tracks']
+
+MAX_FRAME = 10_000_000
+MAX_PIXEL = 1e6
+MAX_ID = 2**32 - 1
+"""What `TrackedObject.id` holds."""
+MAX_CLASS = 2**31 - 1
+PEDESTRIAN = 1
+
+ROWS_AT_ONCE = 10_000
+ROW = '%d,%d,%.3f,%.3f,%.3f,%.3f,%.6g,-1,-1,-1\n'
+
+
+def read_mot(
+    path: Path | str, *, kind: Kind, score_range: tuple[float, float] | None = None
+) -> MotRows:
+    """Read detections, ground truth, or tracks.
+
+    Rows have 6 to 10 columns, split by commas or spaces. They may come in any order; frames count
+    from 1. What columns 7 and 8 mean depends on `kind`:
+
+    - 'det': score in [0, 1]; 1 where the file has no scores (no column, or −1 in all rows).
+      A row that repeats an earlier one in frame, box, and score is read once.
+    - 'gt': consider flag (0: ignored by the benchmark) and class. The ten-column files of MOT15
+      have world coordinates in place of the class; their class is 1 (pedestrian).
+    - 'tracks': score, any finite number; 1 where the file has none.
+
+    Args:
+        path: The text file.
+        kind: What it holds.
+        score_range: (low, high) of a detector whose scores are not in [0, 1], as ACF's and DPM's;
+            its scores are mapped to [0, 1] linearly, and cut there.
+
+    Returns:
+        The rows, sorted by frame.
+
+    Raises:
+        UserError: With file and line: unreadable, malformed, or impossible values.
+    """
+    table = read_table(Path(path))
+    _check_boxes(table, least_id=-1 if kind == 'det' else 0)
+    frame, identity, xyxy = table.values[:, 0], table.values[:, 1], _corners(table)
+    if kind == 'gt':
+        _check_identities(table)
+        consider = table.values[:, 6] != 0
+        return MotRows.of(frame, identity, xyxy, None, _classes(table), consider)
+    scores = _scores(table)
+    if kind == 'tracks':
+        _check_identities(table)
+        return MotRows.of(frame, identity, xyxy, scores)
+    scores = _normalised(table, scores, score_range)
+    return _without_repeats(MotRows.of(frame, identity, xyxy, scores))
+
+
+def write_mot(path: Path | str, rows: MotRows, *, force: bool = False) -> None:
+    """Write tracks as rows `frame,id,left,top,width,height,score,-1,-1,-1`, the real score kept.
+
+    Boxes have three decimals: what is read back differs by at most 0.001 px.
+
+    Args:
+        path: The text file to make.
+        rows: What to write, in this order.
+        force: Replace an existing file.
+
+    Raises:
+        UserError: The file exists and `force` is off, or it cannot be written.
+    """
+    columns = np.column_stack([rows.frame, rows.id, xyxy_to_xywh(rows.xyxy), rows.score])
+    with whole(Path(path), force=force) as part, part.open('w', encoding='ascii') as stream:
+        for start in range(0, len(columns), ROWS_AT_ONCE):
+            block = columns[start : start + ROWS_AT_ONCE]
+            stream.write(ROW * len(block) % tuple(block.ravel().tolist()))
+
+
+def _corners(table: MotTable) -> Array:
+    return xywh_to_xyxy(table.values[:, 2:6])
+
+
+def _check_boxes(table: MotTable, least_id: int) -> None:
+    """Refuse the first row that no tracker or metric could make sense of."""
+    frame, identity, box = table.values[:, 0], table.values[:, 1], table.values[:, 2:6]
+    table.require(
+        _whole(frame, 1, MAX_FRAME), f'the frame must be a whole number from 1 to {MAX_FRAME}'
+    )
+    table.require(
+        _whole(identity, least_id, MAX_ID), f'the id must be a whole number from {least_id} on'
+    )
+    table.require(np.isfinite(box).all(1), 'the box must be finite')
+    table.require((box[:, 2:] > 0).all(1), 'width and height must be more than 0')
+    table.require((np.abs(box) <= MAX_PIXEL).all(1), 'the box reaches beyond a million pixels')
+    given = np.isfinite(table.values[:, 6]) | (table.columns < 7)
+    table.require(given, 'the score must be finite')
+
+
+def _whole(values: Array, low: float, high: float) -> NDArray[np.bool_]:
+    return (values >= low) & (values <= high) & (values == np.floor(values))
+
+
+def _check_identities(table: MotTable) -> None:
+    """Refuse a row that shows an id for the second time in one frame."""
+    frame, identity = table.values[:, 0], table.values[:, 1]
+    order = np.lexsort((identity, frame))
+    again = (np.diff(frame[order]) == 0) & (np.diff(identity[order]) == 0)
+    good = np.ones(len(order), np.bool_)
+    good[order[1:][again]] = False
+    table.require(good, 'this frame has a box of this id already')
+
+
+def _classes(table: MotTable) -> NDArray[np.int32]:
+    given = (table.columns > 7) & (table.columns < MOST_COLUMNS) & (table.values[:, 7] != -1)
+    classes = np.where(given, table.values[:, 7], PEDESTRIAN)
+    table.require(_whole(classes, 0, MAX_CLASS), 'the class must be a whole number from 0 on')
+    return classes.astype(np.int32)
+
+
+def _scores(table: MotTable) -> Array:
+    scores = np.where(table.columns > 6, table.values[:, 6], 1)
+    return np.ones(len(scores)) if (scores == -1).all() else scores
+
+
+def _normalised(table: MotTable, scores: Array, score_range: tuple[float, float] | None) -> Array:
+    if score_range is not None:
+        low, high = score_range
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise UserError(f'score range {low:g} {high:g}: give two numbers, the lower one first')
+        return np.clip((scores - low) / (high - low), 0, 1)
+    if len(scores):
+        table.require(
+            (scores >= 0) & (scores <= 1),
+            f'scores must be in [0, 1], but span {scores.min():g} to {scores.max():g} here',
+            'say what range the detector has with --score-range LOW HIGH',
+        )
+    return scores
+
+
+def _without_repeats(rows: MotRows) -> MotRows:
+    """Drop rows that are equal in frame, box, and score to an earlier one."""
+    values = np.column_stack([rows.frame, rows.xyxy, rows.score])
+    order = np.lexsort(values.T)
+    again = (np.diff(values[order], axis=0) == 0).all(1)
+    if not again.any():
+        return rows
+    keep = np.ones(len(rows), np.bool_)
+    keep[order[1:][again]] = False
+    return rows.select(keep)
