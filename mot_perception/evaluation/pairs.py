@@ -15,7 +15,7 @@ from mot_perception.errors import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mot_perception.bags.mot import MotRows
+    from mot_perception.bags.rows import MotRows
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -50,8 +50,7 @@ class SequencePair:
         """Return the number of frames, at least 1."""
         if self.frames is not None:
             return max(self.frames, 1)
-        last = (int(rows.frame.max(initial=1)) for rows in (self.ground_truth, self.tracks))
-        return max(*last, 1)
+        return max(self.ground_truth.last_frame, self.tracks.last_frame, 1)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def metric_data(pair: SequencePair) -> dict[str, Any]:
     frames = pair.length()
     gt, tracks = pair.ground_truth, pair.tracks
     truth = _cut(pair.name, 'ground truth', gt, frames, _kind(gt))
-    found = _cut(pair.name, 'tracks', tracks, frames, np.zeros(len(tracks.frame), np.int64))
+    found = _cut(pair.name, 'tracks', tracks, frames, np.zeros(len(tracks), np.int64))
     similarity = [iou(a, b) for a, b in zip(truth.xyxy, found.xyxy, strict=True)]
     for t, kind in enumerate(truth.extra):
         if (kind == _COUNTS).all():
@@ -115,26 +114,25 @@ def _kind(gt: MotRows) -> Ints:
 
 def _cut(name: str, side: str, rows: MotRows, frames: int, extra: Ints) -> _Side:
     """Cut rows into frames 1..frames, keeping their order within a frame."""
-    order = np.argsort(rows.frame, kind='stable')
-    frame = np.asarray(rows.frame)[order]
-    if len(frame) and not (frame[0] >= 1 and frame[-1] <= frames):
-        bad = frame[0] if frame[0] < 1 else frame[-1]
+    frame = rows.frame
+    outside = frame[(frame < 1) | (frame > frames)]
+    if len(outside):
         raise UserError(
-            f'{name}: {side} have frame {bad}, the sequence has frames 1 to {frames};'
+            f'{name}: {side} have frame {outside[0]}, the sequence has frames 1 to {frames};'
             ' number the frames from 1 and check seqLength in seqinfo.ini'
         )
-    ids = np.asarray(rows.id, np.int64)[order]
-    _refuse_duplicates(name, side, frame, ids)
+    _refuse_duplicates(name, side, rows)
     cuts = np.searchsorted(frame, np.arange(1, frames + 2))
-    spans = [slice(a, b) for a, b in pairwise(cuts)]
-    boxes, extra = np.asarray(rows.xyxy, np.float64)[order], extra[order]
-    return _Side([ids[s] for s in spans], [boxes[s] for s in spans], [extra[s] for s in spans])
+    spans = [slice(*span) for span in pairwise(cuts)]
+    return _Side(
+        [rows.id[s] for s in spans], [rows.xyxy[s] for s in spans], [extra[s] for s in spans]
+    )
 
 
-def _refuse_duplicates(name: str, side: str, frame: Ints, ids: Ints) -> None:
+def _refuse_duplicates(name: str, side: str, rows: MotRows) -> None:
     """Stop at an id that has two boxes in one frame: no metric is defined for it."""
-    order = np.lexsort((ids, frame))
-    frame, ids = frame[order], ids[order]
+    order = np.lexsort((rows.id, rows.frame))
+    frame, ids = rows.frame[order], rows.id[order]
     again = np.flatnonzero((np.diff(frame) == 0) & (np.diff(ids) == 0))
     if len(again):
         where = f'id {ids[again[0]]} twice in frame {frame[again[0]]}'

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mot_perception.bags.rows import MotRows
+
 DATA = Path(__file__).parents[2] / '../shared/data'
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason='../shared/data is not present')
 
 
-@dataclass(frozen=True)
-class Rows:
-    frame: np.ndarray
-    id: np.ndarray
-    xyxy: np.ndarray
-    score: np.ndarray
-    label: np.ndarray
-    consider: np.ndarray
-
-
-def rows_of(table) -> Rows:
+def rows_of(table) -> MotRows:
     """Columns frame, id, left, top, width, height[, consider[, class]] to rows."""
     table = np.asarray(table, float)
-    one = np.ones(len(table))
-    xyxy = (
-        np.hstack([table[:, 2:4], table[:, 2:4] + table[:, 4:6]]) if len(table) else table[:, :4]
-    )
-    consider, label = (table[:, k] if table.shape[1] > k else one for k in (6, 7))
-    columns = table[:, 0].astype(int), table[:, 1].astype(int), xyxy, one
-    return Rows(*columns, label.astype(int), consider.astype(int))
+    xyxy = np.hstack([table[:, 2:4], table[:, 2:4] + table[:, 4:6]])
+    consider, label = (table[:, k] if table.shape[1] > k else None for k in (6, 7))
+    return MotRows.of(table[:, 0], table[:, 1], xyxy, label=label, consider=consider)
 
 
-def no_rows() -> Rows:
+def no_rows() -> MotRows:
     return rows_of(np.empty((0, 8)))
 
 
