@@ -1,0 +1,1 @@
+"""Depth × mask as an association cue: fusion and vectors."""

@@ -1,0 +1,87 @@
+"""Masks without a network: the pixels of a box that lie as deep as its object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mot_perception.perception.grid import inside, sample
+from mot_perception.perception.protocols import ObjectMasks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mot_perception.types import Frame
+
+TOLERANCE = 0.08
+"""How far a pixel's log depth may be from its object's: 0.08 is 40 cm at 5 m."""
+CENTRAL = 0.5
+"""Share of a box's width and height in which its object's depth is looked for."""
+STEP = 0.1
+"""How far an object may move from frame to frame, as a share of its box."""
+
+_BIN = TOLERANCE / 2
+_BINS = 256
+
+
+class DepthConsistentMasks:
+    """Outlines objects by depth; everything is relative, so the unit of depth does not matter.
+
+    An object's depth is the mode of the depths in the middle of its box: the median of a person
+    half behind another belongs to neither. One step back the same depth is looked for, in the
+    depth image of t−1, within the box of t widened by what an object moves in one step.
+    """
+
+    def step(self, previous: Frame, current: Frame, xyxy: NDArray[np.float64]) -> ObjectMasks:
+        """Return masks at t and t−1 of the N objects with boxes `xyxy` at t.
+
+        Args:
+            previous: The frame at t−1; at the start of a sequence the current one again.
+            current: The frame at t; both need `depth`.
+            xyxy: N×4, pixels of the current frame.
+        """
+        now, before = _log_depth(current), _log_depth(previous)
+        size = current.width, current.height
+        depth = _modes(now, inside(_scaled(xyxy, CENTRAL), *size))[:, None, None]
+        return ObjectMasks(
+            current=inside(xyxy, *size) & (abs(now - depth) < TOLERANCE),
+            previous=inside(_scaled(xyxy, 1 + 2 * STEP), *size)
+            & (abs(before - depth) < TOLERANCE),
+        )
+
+
+def _log_depth(frame: Frame) -> NDArray[np.float32]:
+    """Return log depth on the grid, NaN where unknown."""
+    if frame.depth is None:
+        raise ValueError('masks from depth need frames with depth')
+    depth = sample(frame.depth)
+    known = np.isfinite(depth) & (depth > 0)
+    return np.log(depth, out=np.full_like(depth, np.nan), where=known)
+
+
+def _scaled(xyxy: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Return the boxes grown about their centres."""
+    margin = (xyxy[:, 2:] - xyxy[:, :2]) * ((factor - 1) / 2)
+    return np.hstack([xyxy[:, :2] - margin, xyxy[:, 2:] + margin])
+
+
+def _modes(log_depth: NDArray[np.float32], regions: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the most frequent log depth in each of N regions; NaN where none is known.
+
+    Counted in bins and their neighbours from the nearest depth on; scaling the depth image shifts
+    the bins with it, and of two modes as frequent the nearer wins.
+    """
+    known = np.isfinite(log_depth)
+    if not known.any():
+        return np.full(len(regions), np.nan, np.float32)
+    nearest = log_depth[known].min()
+    bins = np.where(known, (log_depth - nearest) / _BIN, 0).astype(np.intp).clip(0, _BINS - 1)
+    rows, cells = np.nonzero((regions & known).reshape(len(regions), known.size))
+    index = rows * _BINS + bins.ravel()[cells]
+    counts = np.bincount(index, minlength=len(regions) * _BINS).reshape(-1, _BINS)
+    smooth = 2 * counts
+    smooth[:, 1:] += counts[:, :-1]
+    smooth[:, :-1] += counts[:, 1:]
+    modes = nearest + (smooth.argmax(1) + 0.5) * _BIN
+    return np.where(counts.any(1), modes, np.nan).astype(np.float32)

@@ -1,0 +1,68 @@
+"""What the pipeline asks of models: small protocols, each with one method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mot_perception.types import Detections, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A depth image.
+
+    Attributes:
+        map: float32 H×W; 0 or NaN where unknown.
+        metric: Whether the unit is metres; else only ratios mean something.
+    """
+
+    map: NDArray[np.float32]
+    metric: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMasks:
+    """Where N objects are, on a grid of h×w cells that covers the whole frame.
+
+    Attributes:
+        current: bool N×h×w, the objects at t.
+        previous: bool N×h×w, the same objects at t−1; equal rows belong together.
+    """
+
+    current: NDArray[np.bool_]
+    previous: NDArray[np.bool_]
+
+
+class Detector(Protocol):
+    """Finds boxes."""
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """Return the boxes of each H×W×3 BGR image."""
+
+
+class DepthEstimator(Protocol):
+    """Sees depth in one image."""
+
+    def estimate(self, image: NDArray[np.uint8]) -> Depth:
+        """Return the depth of an H×W×3 BGR image."""
+
+
+class MaskPropagator(Protocol):
+    """Outlines objects now and one step back."""
+
+    def step(self, previous: Frame, current: Frame, xyxy: NDArray[np.float64]) -> ObjectMasks:
+        """Return masks of the N objects whose boxes at t are `xyxy`; N in, N out, same order."""
+
+
+class AppearanceEncoder(Protocol):
+    """Describes how objects look."""
+
+    def embed(self, image: NDArray[np.uint8], xyxy: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return N×D unit vectors for the N boxes of an H×W×3 BGR image."""
