@@ -67,7 +67,8 @@ def metric_data(pair: SequencePair) -> dict[str, Any]:
 
     The rules of TrackEval's MotChallenge2DBox: a track box whose best partner (assignment at
     IoU ≥ 0.5 over all annotated boxes) is a distractor is dropped; then only persons with
-    `consider` ≠ 0 are kept; ids are renumbered from 0.
+    `consider` ≠ 0 are kept; ids are renumbered from 0 (`gt_names` and `tracker_names`, which
+    TrackEval does not read, hold the ids as they were).
 
     Raises:
         UserError: a frame number lies outside the sequence, or an id occurs twice in a frame.
@@ -84,18 +85,20 @@ def metric_data(pair: SequencePair) -> dict[str, Any]:
         found.id[t] = found.id[t][keep]
         truth.id[t] = truth.id[t][kind == _COUNTS]
         similarity[t] = similarity[t][kind == _COUNTS][:, keep]
-    gt_ids, gt_count = _renumber(truth.id)
-    tracker_ids, tracker_count = _renumber(found.id)
+    gt_ids, gt_names = _renumber(truth.id)
+    tracker_ids, tracker_names = _renumber(found.id)
     return {
         'seq': pair.name,
         'num_timesteps': frames,
         'num_gt_dets': sum(map(len, gt_ids)),
         'num_tracker_dets': sum(map(len, tracker_ids)),
-        'num_gt_ids': gt_count,
-        'num_tracker_ids': tracker_count,
+        'num_gt_ids': len(gt_names),
+        'num_tracker_ids': len(tracker_names),
         'gt_ids': gt_ids,
         'tracker_ids': tracker_ids,
         'similarity_scores': similarity,
+        'gt_names': gt_names,
+        'tracker_names': tracker_names,
     }
 
 
@@ -151,8 +154,8 @@ def _on_distractor(similarity: Floats, kind: Ints) -> NDArray[np.bool_]:
     return matched
 
 
-def _renumber(ids: list[Ints]) -> tuple[list[Ints], int]:
-    """Replace ids by 0, 1, 2 … in their order; return them and how many there are."""
+def _renumber(ids: list[Ints]) -> tuple[list[Ints], Ints]:
+    """Replace ids by 0, 1, 2 … in their order; return them and what they stand for."""
     known, number = np.unique(np.concatenate(ids), return_inverse=True)
     cuts = np.cumsum([len(of_frame) for of_frame in ids])[:-1]
-    return np.split(number, cuts), len(known)
+    return np.split(number, cuts), known
