@@ -43,9 +43,9 @@ def raw_map_cue(
         Unit vectors, float32 N×(h·w / POOL²), and which of them say something (N); the others,
         of empty masks, are zero.
     """
+    pooled = sum(maps[:, row::POOL, column::POOL] for row in range(POOL) for column in range(POOL))
     n, height, width = maps.shape
-    cells = maps.reshape(n, height // POOL, POOL, width // POOL, POOL).mean((2, 4), np.float32)
-    vectors = cells.reshape(n, -1)
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.asarray(pooled, np.float32).reshape(n, height * width // POOL**2)
+    norm = np.sqrt(np.einsum('ne,ne->n', vectors, vectors))[:, None]
     valid = norm[:, 0] > 0
-    return np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 0), valid
+    return np.divide(vectors, norm, out=vectors, where=norm > 0), valid

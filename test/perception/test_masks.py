@@ -219,6 +219,11 @@ class TestFusion:
         assert valid.tolist() == [True, False, True]
         assert not vectors[1].any()
 
+    def test_no_objects(self):
+        vectors, valid = raw_map_cue(fuse(self.DEPTH, self.BOOL[:0]))
+        assert vectors.shape == (0, GRID[0] * GRID[1] // POOL**2)
+        assert valid.shape == (0,)
+
     def test_two_who_cross_alike_differ_by_depth(self):
         """Nearly the same box, different depth: the cue tells them apart, the boxes do not."""
         before = frame(((30, 30, 80, 120), 6.0), ((70, 30, 120, 120), 4.0))
