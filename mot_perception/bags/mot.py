@@ -115,7 +115,8 @@ def _check_boxes(table: MotTable, least_id: int) -> None:
 
 
 def _whole(values: Array, low: float, high: float) -> NDArray[np.bool_]:
-    return (values >= low) & (values <= high) & (values == np.floor(values))
+    good: NDArray[np.bool_] = (values >= low) & (values <= high) & (values == np.floor(values))
+    return good
 
 
 def _check_identities(table: MotTable) -> None:

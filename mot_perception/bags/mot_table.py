@@ -13,7 +13,7 @@ from mot_perception.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 LEAST_COLUMNS = 6
 MOST_COLUMNS = 10
@@ -36,11 +36,9 @@ class MotTable:
     columns: NDArray[np.int64]
     lines: list[str]
 
-    def require(
-        self, good: NDArray[np.bool_], rule: str, remedy: str = 'mend or delete the line'
-    ) -> None:
+    def require(self, good: ArrayLike, rule: str, remedy: str = 'mend or delete the line') -> None:
         """Raise UserError for the first row that is not good, with its file and line."""
-        if good.all():
+        if np.all(good):
             return
         row = int(np.argmin(good))
         # Blank lines give no row.
@@ -109,11 +107,12 @@ def _parse_line(where: str, line: str) -> list[float]:
             f'{where}: {len(cells)} columns; write 6 to 10: '
             'frame,id,left,top,width,height[,score[,class,…]]'
         )
-    row = []
-    for cell in cells:
-        try:
-            row.append(float(cell))
-        except ValueError as error:
-            text = cell.strip()[:40]
-            raise UserError(f'{where}: "{text}" is not a number; mend the line') from error
-    return row
+    return [_number(where, cell) for cell in cells]
+
+
+def _number(where: str, cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError as error:
+        text = cell.strip()[:40]
+        raise UserError(f'{where}: "{text}" is not a number; mend the line') from error

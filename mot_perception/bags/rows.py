@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,5 +79,5 @@ class MotRows:
         """
         count = self.last_frame if length is None else length
         bounds = np.searchsorted(self.frame, np.arange(1, count + 2)).tolist()
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             yield self.select(slice(start, stop))

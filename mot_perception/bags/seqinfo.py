@@ -72,6 +72,19 @@ def read_seqinfo(path: Path) -> SeqInfo:
     )
 
 
+def frame_rate(fps: float | None, source: Path) -> float:
+    """Return the frame rate, or say that it is missing or impossible.
+
+    Raises:
+        UserError: Naming the source.
+    """
+    if fps is None:
+        raise UserError(f'{source}: the frame rate is unknown; give it with --fps')
+    if not 1 / MAX_FPS <= fps <= MAX_FPS:
+        raise UserError(f'{source}: {fps:g} frames per second is impossible; mend it or --fps')
+    return float(fps)
+
+
 def _number(where: str, text: str, convert: Callable[[str], Any], low: float, high: float) -> Any:
     try:
         value = convert(text)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mot_perception.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -78,9 +80,19 @@ class Sequence:
         """Read the source from its start, one item at a time.
 
         Raises:
-            UserError: The source breaks off or holds what cannot be understood.
+            UserError: The source breaks off, holds what cannot be understood, or changes the
+                size of its frames.
         """
-        return self.frames()
+        size = None
+        for item in self.frames():
+            now = item.frame.width, item.frame.height
+            if size not in {None, now}:
+                raise UserError(
+                    f'{self.name}: frame {item.frame.index} has {now[0]}×{now[1]} pixels, those '
+                    f'before have {size[0]}×{size[1]}; replay each size on its own'
+                )
+            size = now
+            yield item
 
     @cached_property
     def ground_truth(self) -> MotRows | None:
