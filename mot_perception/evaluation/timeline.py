@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mot_perception.evaluation.pairs import MATCH_IOU, metric_data
+from mot_perception.types import TrackState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,8 +111,9 @@ def match_timeline(pair: SequencePair) -> Timeline:
 
 
 def track_runs(tracks: MotRows, states: NDArray[np.int8] | None = None) -> Runs:
-    """Return when each track is reported; the value is its state, 0 where none is given."""
-    value = np.zeros(len(tracks), np.int64) if states is None else states.astype(np.int64)
+    """Return when each track is reported; the value is its state, CONFIRMED if none is given."""
+    value = np.full(len(tracks), int(TrackState.CONFIRMED))
+    value = value if states is None else np.asarray(states, np.int64)
     return Runs.of(tracks.id, tracks.frame, value)
 
 
