@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mot_perception.bags.image_codec import decode_depth_png, decode_picture
+from mot_perception.bags.picture_codec import decode_depth_picture, decode_picture
 from mot_perception.bags.seqinfo import frame_rate
 from mot_perception.bags.sequence import Item, Sequence
 from mot_perception.errors import UserError
@@ -51,7 +51,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_depth_beside(path: Path) -> NDArray[np.float32] | None:
     """Read the depth of an image in metres from `NAME_depth.png`, or None if there is none."""
     file = path.with_name(f'{path.stem}_depth.png')
-    return decode_depth_png(_read(file), str(file)) if file.is_file() else None
+    return decode_depth_picture(_read(file), str(file)) if file.is_file() else None
 
 
 def image_size(path: Path) -> tuple[int, int]:

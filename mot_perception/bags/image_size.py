@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING, TypeAlias
 
 from mot_perception.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Picture: TypeAlias = bytes | NDArray[np.uint8]
 
 MAX_VALUES = 256 << 20
 """Width × height × channels of the largest image that is accepted."""
@@ -29,18 +36,19 @@ def check_size(width: int, height: int, channels: int, where: str) -> None:
         raise UserError(f'{where}: image of {width}×{height} pixels is absurdly large; scale it')
 
 
-def check_picture(data: bytes | memoryview, where: str) -> None:
-    """Refuse what is no JPEG, PNG or BMP picture, or one of absurd size.
+def picture_size(data: Picture, where: str) -> tuple[int, int]:
+    """Return width and height of a JPEG, PNG or BMP picture of sensible size.
 
     Raises:
         UserError: Naming `where` and what is wrong.
     """
-    head = bytes(data[:32])
+    view = memoryview(data)  # type: ignore[arg-type, unused-ignore] # ndarray is a buffer
+    head = bytes(view[:32])
     try:
         if head.startswith(PNG):
             width, height = struct.unpack_from('>II', head, 16)
         elif head.startswith(JPEG):
-            width, height = _jpeg_size(data)
+            width, height = _jpeg_size(view)
         elif head.startswith(BMP):
             width, height = map(abs, struct.unpack_from('<ii', head, 18))
         else:
@@ -48,9 +56,10 @@ def check_picture(data: bytes | memoryview, where: str) -> None:
     except (struct.error, IndexError) as error:
         raise UserError(f'{where}: image is cut off in its header; record it again') from error
     check_size(width, height, 3, where)
+    return width, height
 
 
-def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+def _jpeg_size(data: memoryview) -> tuple[int, int]:
     at = 2
     while True:
         if data[at] != 0xFF:

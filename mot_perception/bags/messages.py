@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mot_perception.types import NANOSECONDS, Frame, TrackedFrame, Tracks
+from mot_perception.types import NANOSECONDS, CameraModel, Frame, TrackedFrame, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from mot_perception.types import CameraModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,10 @@ class MessageClasses:
     Header: Any
     Time: Any
     Duration: Any
+    Image: Any
+    CompressedImage: Any
+    CameraInfo: Any
+    RegionOfInterest: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def tracked_frame_to_message(
     """
     frame, make = tracked.frame, classes
     return make.TrackedObjectArray(
-        header=make.Header(stamp=to_time(frame.stamp_ns, make.Time), frame_id=frame.frame_id),
+        header=header_of(frame, make),
         source=tracked.source,
         reset_count=int(tracked.reset_count),
         frame_index=int(tracked.frame_index),
@@ -134,6 +136,37 @@ def _back_project(
     x = (centre[:, 0] - camera.cx) / camera.fx * depth
     y = (centre[:, 1] - camera.cy) / camera.fy * depth
     return np.column_stack([x, y, depth])
+
+
+def camera_model(message: Any) -> CameraModel | None:
+    """Read a CameraInfo; None if the camera is not calibrated."""
+    fx, fy, cx, cy = (float(message.k[entry]) for entry in (0, 4, 2, 5))
+    if not all(map(math.isfinite, (fx, fy, cx, cy))) or fx <= 0 or fy <= 0:
+        return None
+    return CameraModel(int(message.width), int(message.height), fx, fy, cx, cy)
+
+
+def camera_info_message(camera: CameraModel, header: Any, make: MessageClasses) -> Any:
+    """Fill a CameraInfo of a camera without distortion."""
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    return make.CameraInfo(
+        header=header,
+        height=int(camera.height),
+        width=int(camera.width),
+        distortion_model='plumb_bob',
+        d=np.zeros(5),
+        k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1], np.float64),
+        r=np.eye(3).ravel(),
+        p=np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0], np.float64),
+        binning_x=0,
+        binning_y=0,
+        roi=make.RegionOfInterest(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+    )
+
+
+def header_of(frame: Frame, make: MessageClasses) -> Any:
+    """Return the Header of a frame: its stamp and its optical frame."""
+    return make.Header(stamp=to_time(frame.stamp_ns, make.Time), frame_id=frame.frame_id)
 
 
 def name_of(label: int, class_names: Sequence[str]) -> str:

@@ -14,12 +14,17 @@ from mot_perception.resources import resource
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
+PACKAGES = (
+    'mot_perception',
+    'vision_msgs',
+    'sensor_msgs',
+    'geometry_msgs',
+    'std_msgs',
+    'builtin_interfaces',
+)
 OWN = 'TrackedObject', 'TrackedObjectArray'
 TRACKS = 'mot_perception/msg/TrackedObjectArray'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 
 @cache
@@ -38,9 +43,8 @@ def typestore() -> Typestore:
 def message_classes() -> MessageClasses:
     """Return rosbags' classes for the mapping of `messages` and `detection_messages`."""
     types = typestore().types
-    packages = 'mot_perception', 'vision_msgs', 'geometry_msgs', 'std_msgs', 'builtin_interfaces'
 
     def find(name: str) -> type:
-        return next(types[full] for p in packages if (full := f'{p}/msg/{name}') in types)
+        return next(types[full] for p in PACKAGES if (full := f'{p}/msg/{name}') in types)
 
     return MessageClasses(**{name: find(name) for name in MessageClasses.__annotations__})

@@ -1,0 +1,177 @@
+"""A rosbag2 bag as a sequence: images, depth, camera, detections, ground truth, synchronised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mot_perception.bags.bag_file import BagFile, stamp_of
+from mot_perception.bags.detection_messages import ClassIndex, message_to_detections
+from mot_perception.bags.image_codec import decode_depth, decode_image
+from mot_perception.bags.image_size import picture_size
+from mot_perception.bags.messages import camera_model, message_to_tracked_frame
+from mot_perception.bags.mot import PEDESTRIAN
+from mot_perception.bags.picture_codec import decode_compressed_depth, decode_compressed_image
+from mot_perception.bags.rows import MotRows
+from mot_perception.bags.sequence import GroundTruth, Item, Sequence
+from mot_perception.bags.synchronise import Stamped, synchronise
+from mot_perception.bags.topics import COMPRESSED_IMAGE, Topics, choose_topics
+from mot_perception.types import NANOSECONDS, Frame, TrackState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from rosbags.interfaces import Connection
+
+    from mot_perception.types import CameraModel
+
+DEFAULT_PERIOD_NS = NANOSECONDS // 10
+DECODERS: dict[tuple[str, bool], Callable[[Any, str], NDArray[Any]]] = {
+    ('image', False): decode_image,
+    ('image', True): decode_compressed_image,
+    ('depth', False): decode_depth,
+    ('depth', True): decode_compressed_depth,
+}
+
+
+def open_bag(path: Path, *, topics: Topics | None = None) -> Sequence:
+    """Open a bag: topics are chosen here, messages are read while one iterates.
+
+    A frame is an image with the depth, detections and ground truth whose stamps are nearest,
+    at most half a frame away; the camera info is the latest one. Where there are detections,
+    images without are left out, as frames that the detector dropped: the index counts them. In a
+    bag without images, each message of detections is a frame. Frames come in the order of the log,
+    with the stamps of their headers, also where time jumps back.
+
+    Args:
+        path: Folder of the bag, `.mcap`, or `.db3` file.
+        topics: Topics to read.
+
+    Raises:
+        UserError: Missing, damaged, cut off; no topic fits or several do.
+    """
+    wanted = topics or Topics()
+    with BagFile(path) as bag:
+        reader = _Reader(bag, choose_topics(bag, wanted))
+        width, height = reader.size
+        lead = reader.connections[reader.leader]
+        length, period = lead.msgcount, reader.period_ns
+        roles, files = set(reader.connections), bag.files
+
+    def read(decode: bool) -> Iterator[Item]:
+        with BagFile(path) as bag:
+            yield from _Reader(bag, choose_topics(bag, wanted)).items(decode)
+
+    def ground_truth() -> MotRows | None:
+        return _rows(read(False)) if 'ground_truth' in roles else None
+
+    return Sequence(
+        name=path.resolve().stem if path.is_file() else path.resolve().name,
+        fps=NANOSECONDS / period if length > 1 else None,
+        width=width,
+        height=height,
+        length=length,
+        has_images='image' in roles,
+        has_detections='detections' in roles,
+        input_files=files,
+        frames=lambda: read(True),
+        read_ground_truth=ground_truth,
+    )
+
+
+class _Reader:
+    """Turns the messages of an open bag into items."""
+
+    def __init__(self, bag: BagFile, connections: dict[str, Connection]) -> None:
+        self._bag = bag
+        self.connections = connections
+        self.leader = 'image' if 'image' in connections else 'detections'
+        self._classes = ClassIndex()
+        self._camera: CameraModel | None = None
+        if 'camera_info' in connections:  # the first one may come after the first image
+            self._camera = camera_model(bag.first(connections['camera_info']))
+        self.size = self._first_size()
+
+    @property
+    def period_ns(self) -> float:
+        """Mean time between frames."""
+        gaps = self.connections[self.leader].msgcount - 1
+        return self._bag.duration_ns / gaps if gaps > 0 else 0.0
+
+    def _first_size(self) -> tuple[int, int]:
+        """Return width and height of the first image, of the camera, or 0."""
+        if 'image' not in self.connections:
+            return (self._camera.width, self._camera.height) if self._camera else (0, 0)
+        first = self._bag.first(self.connections['image'])
+        if self.connections['image'].msgtype == COMPRESSED_IMAGE:
+            return picture_size(first.data, self._where('image'))
+        return int(first.width), int(first.height)
+
+    def items(self, decode: bool) -> Iterator[Item]:
+        """Yield the frames; without `decode`, images and depth are left out."""
+        beside = set(self.connections) - {self.leader, 'camera_info'}
+        tolerance = min(self.period_ns or DEFAULT_PERIOD_NS, NANOSECONDS) / 2
+        for index, found in enumerate(synchronise(self._feed(), self.leader, beside, tolerance)):
+            if 'detections' in found or 'detections' not in self.connections:
+                yield self._item(index, found, decode)
+
+    def _feed(self) -> Iterator[Stamped]:
+        roles = {connection.topic: role for role, connection in self.connections.items()}
+        for connection, log_ns, raw in self._bag.messages(self.connections.values()):
+            role = roles[connection.topic]
+            if role == 'camera_info':
+                self._camera = camera_model(self._bag.decode(raw, connection))
+            else:
+                yield Stamped(role, stamp_of(raw, log_ns), log_ns, raw)
+
+    def _item(self, index: int, found: dict[str, Stamped], decode: bool) -> Item:
+        image = depth = detections = truth = None
+        width, height = self.size
+        frame_id = ''
+        if 'detections' in found:
+            message = self._message(found['detections'])
+            detections = message_to_detections(message, self._classes)
+            frame_id = message.header.frame_id
+        if 'image' in found and decode:
+            message = self._message(found['image'])
+            image = self._pixels(message, 'image')
+            height, width = image.shape[:2]
+            frame_id = message.header.frame_id
+        if 'depth' in found and decode:
+            depth = self._pixels(self._message(found['depth']), 'depth')
+        if 'ground_truth' in found:
+            truth = _truth(self._message(found['ground_truth']))
+        stamp = found[self.leader].stamp_ns
+        frame = Frame(stamp, index, width, height, image, depth, self._camera, frame_id)
+        return Item(frame, detections, truth)
+
+    def _message(self, stamped: Stamped) -> Any:
+        return self._bag.decode(stamped.raw, self.connections[stamped.role])
+
+    def _pixels(self, message: Any, role: str) -> NDArray[Any]:
+        decode = DECODERS[role, self.connections[role].msgtype == COMPRESSED_IMAGE]
+        return decode(message, self._where(role))
+
+    def _where(self, role: str) -> str:
+        return f'{self._bag.path}: {self.connections[role].topic}'
+
+
+def _truth(message: Any) -> GroundTruth:
+    tracks = message_to_tracked_frame(message).tracks
+    there = tracks.state != TrackState.REMOVED
+    return GroundTruth(tracks.id[there], tracks.xyxy[there])
+
+
+def _rows(items: Iterator[Item]) -> MotRows:
+    frames, ids, boxes = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty((0, 4))]
+    for item in items:
+        if item.ground_truth is not None:
+            ids.append(item.ground_truth.ids)
+            boxes.append(item.ground_truth.xyxy)
+            frames.append(np.full(len(ids[-1]), item.frame.index + 1))
+    rows = MotRows.of(np.concatenate(frames), np.concatenate(ids), np.concatenate(boxes))
+    return replace(rows, label=np.full(len(rows), PEDESTRIAN, np.int32))
