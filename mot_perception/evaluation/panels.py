@@ -119,10 +119,10 @@ def _against_truth(sequence: SequenceReport, length: int) -> _Lines:
     timeline = match_timeline(SequencePair(sequence.name, truth, sequence.tracks, length))
     order, left_out = figures.row_order(timeline.present, MAX_LINES)
     there, found = (_frames_of(runs) for runs in (timeline.present, timeline.covered))
-    people, ids = len(np.unique(timeline.present.row)), len(np.unique(sequence.tracks.id))
+    people = len(np.unique(timeline.present.row))
     about = (
         f'{spaced(length)} frames · {_many(people, "person", "people")} ·'
-        f' {_many(ids, "identity", "identities")} ·'
+        f' {_many(timeline.ids, "identity", "identities")} ·'
         f' {_many(len(timeline.switches), "switch", "switches")} ·'
         f' {100 * (1 - found / max(there, 1)):.1f} % missed'
     )

@@ -84,11 +84,13 @@ class Timeline:
         present: When each ground-truth id is annotated; the value is the id itself.
         covered: Which tracker id covered it when; frames in between were missed.
         switches: Where the covering id changed.
+        ids: Number of tracker ids, without those that only ever followed a distractor.
     """
 
     present: Runs
     covered: Runs
     switches: Switches
+    ids: int
 
 
 def match_timeline(pair: SequencePair) -> Timeline:
@@ -107,6 +109,7 @@ def match_timeline(pair: SequencePair) -> Timeline:
         Runs.of(annotated, when, annotated),
         Runs.of(gt, frame, tracker),
         _switches(gt, frame, tracker),
+        data['num_tracker_ids'],
     )
 
 

@@ -99,7 +99,7 @@ def test_runs_hold_every_frame_once(frames):
 
 def test_states_of_tracks_without_truth():
     rows = rows_of(walkers(1, 6))
-    assert runs_of(track_runs(rows)) == [(0, 0, 1, 6)]
+    assert runs_of(track_runs(rows)) == [(0, 1, 1, 6)]
     states = np.array([0, 0, 1, 1, 2, 1], np.int8)
     expected = [(0, 0, 1, 2), (0, 1, 3, 4), (0, 2, 5, 5), (0, 1, 6, 6)]
     assert runs_of(track_runs(rows, states)) == expected
