@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mot_perception.errors import UserError
-from mot_perception.evaluation.metrics import Scores, SequenceScores
+from mot_perception.evaluation.scores import Scores, SequenceScores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
