@@ -19,7 +19,7 @@ from mot_perception.evaluation.track_files import read_tracks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mot_perception.evaluation.metrics import Scores
+    from mot_perception.evaluation.scores import Scores
 
 
 def evaluate_folders(
