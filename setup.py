@@ -2,11 +2,12 @@
 
 from glob import glob
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 setup(
-    packages=find_packages(include=['mot_perception', 'mot_perception.*']),
-    package_data={'mot_perception': ['py.typed', '**/*.msg', '**/*.html', '**/*.css', '**/*.js']},
+    # Namespace packages too: folders that hold only message definitions or templates.
+    packages=find_namespace_packages(include=['mot_perception', 'mot_perception.*']),
+    package_data={'': ['py.typed', '*.msg', '*.html', '*.css', '*.js']},
     data_files=[
         ('share/mot_perception', ['package.xml']),
         ('share/mot_perception/msg', glob('msg/*.msg')),

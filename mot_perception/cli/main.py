@@ -1,0 +1,98 @@
+"""The program `mot-perception`: its verbs, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import mot_perception
+from mot_perception.errors import UserError
+
+FAILED = 2
+
+app = typer.Typer(
+    name='mot-perception',
+    help='Track objects in camera images: who is who, frame after frame.',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def run() -> None:
+    """Run the program with the arguments of the command line, then leave it."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program; whatever the user can mend is one line on stderr, never a traceback.
+
+    Args:
+        arguments: Those of the command line, without the program's name.
+
+    Returns:
+        The exit code: 0, or 2 if something went wrong or the user interrupted.
+    """
+    try:
+        app(arguments, standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail('interrupted; nothing was kept')
+    except TyperException as error:
+        return _fail(f'{error}; see mot-perception {_verb(arguments)}--help')
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f'{error.filename or "input or output"}: {error.strerror or error}')
+    return 0
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f'error: {" ".join(message.split())}\n')
+    return FAILED
+
+
+def _verb(arguments: list[str]) -> str:
+    known = {command.name for command in app.registered_commands}
+    return next((f'{argument} ' for argument in arguments if argument in known), '')
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(mot_perception.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            '--version', callback=_print_version, is_eager=True, help='Print the version.'
+        ),
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
+
+
+def _register() -> None:
+    from mot_perception.cli.bench import bench
+    from mot_perception.cli.demo import demo
+    from mot_perception.cli.evaluate import evaluate
+    from mot_perception.cli.replay import replay
+    from mot_perception.cli.scene import scene
+
+    examples = {
+        replay: 'replay recording/ --config selftrencmot --out result/',
+        evaluate: 'evaluate --gt dancetrack/val --tracks result/ --csv scores.csv',
+        scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
+        bench: 'bench --objects 10 --objects 100',
+        demo: 'demo --out demo/',
+    }
+    for verb, example in examples.items():
+        app.command(verb.__name__, epilog=f'Example: mot-perception {example}')(verb)
+
+
+_register()

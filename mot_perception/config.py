@@ -1,0 +1,210 @@
+"""The configuration: one YAML file for the command line and for a ROS node."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mot_perception.errors import UserError
+from mot_perception.resources import resource
+from mot_perception.trackers.settings import TrackerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+MAX_BYTES = 64 * 1024
+SHIPPED = 'motion', 'selftrencmot'
+
+
+class Section(BaseModel):
+    """A part of the configuration; keys that do not exist are refused."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class AppearanceConfig(Section):
+    """How objects look."""
+
+    backend: Literal['none', 'stripes'] = Field(
+        'none', description='Appearance vectors: none, or colour-stripe histograms.'
+    )
+
+
+class MasksConfig(Section):
+    """Which pixels are the object's."""
+
+    backend: Literal['none', 'depth'] = Field(
+        'none', description='Masks: none, or the pixels of a box as deep as its object.'
+    )
+
+
+class DepthSegConfig(Section):
+    """Depth × mask as a cue."""
+
+    backend: Literal['none', 'raw'] = Field(
+        'none', description='Depth-segmentation vectors: none, or the raw map; needs masks.'
+    )
+
+
+class TopicsConfig(Section):
+    """Topics of a bag."""
+
+    image: str = Field('', description='Colour images; empty: found by type, like all topics.')
+    depth: str = Field('', description='Depth images, 16UC1 in mm or 32FC1 in m.')
+    camera_info: str = Field('', description='Intrinsics of the camera.')
+    detections: str = Field('', description='vision_msgs/Detection2DArray.')
+    ground_truth: str = Field('', description='TrackedObjectArray with the true identities.')
+
+
+class InputConfig(Section):
+    """What is read."""
+
+    topics: TopicsConfig = TopicsConfig()
+    fps: float = Field(
+        0.0, ge=0, le=10000, description='Frames per second; 0: what the input says.'
+    )
+    score_range: tuple[float, float] = Field(
+        (0.0, 1.0),
+        description='Lowest and highest score of the detector; scores are mapped to 0 … 1.',
+    )
+    min_score: float = Field(
+        0.0, ge=0, le=1, description='Detections that score less are not looked at.'
+    )
+
+    @model_validator(mode='after')
+    def _ordered(self) -> Self:
+        low, high = self.score_range
+        if not low < high:
+            raise ValueError('score_range: the first number must be the lower one')
+        return self
+
+
+class OutputConfig(Section):
+    """What is written beside the tracks as text."""
+
+    video: bool = Field(True, description='Annotated video, where there are images.')
+    bag: bool = Field(True, description='rosbag2 bag with the tracks as messages.')
+    report: bool = Field(True, description='report.html.')
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    tracker: TrackerConfig = Field(default_factory=TrackerConfig)
+    appearance: AppearanceConfig = AppearanceConfig()
+    masks: MasksConfig = MasksConfig()
+    depthseg: DepthSegConfig = DepthSegConfig()
+    input: InputConfig = InputConfig()
+    output: OutputConfig = OutputConfig()
+
+    @model_validator(mode='after')
+    def _cue_has_masks(self) -> Self:
+        if self.depthseg.backend != 'none' and self.masks.backend == 'none':
+            raise ValueError("depthseg.backend needs masks: set masks.backend to 'depth'")
+        return self
+
+
+def load_config(path: Path | str) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        path: A YAML file, plain or as a ROS parameter file (`/**: {ros__parameters: …}`); or the
+            name of a shipped one, 'motion' or 'selftrencmot'.
+
+    Raises:
+        UserError: The file cannot be read, or a key or value in it is wrong.
+    """
+    file = resource(f'config/{path}.yaml') if str(path) in SHIPPED else Path(path)
+    values = _without_ros(_read(file), file)
+    try:
+        # As JSON: strict about types, yet a list may fill a tuple.
+        return Config.model_validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError(f'{file}: {_first_fault(error)}') from None
+
+
+def keys(model: type[BaseModel] = Config, prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield every key's dotted path with its pydantic field, in order."""
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section is None:
+            yield prefix + name, field
+        else:
+            yield from keys(section, f'{prefix}{name}.')
+
+
+def _read(file: Path) -> Any:
+    try:
+        with file.open('rb') as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f'{file}: more than {MAX_BYTES} bytes; this is no configuration')
+        text = content.decode()
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UserError(f'{file}: YAML aliases (*name) are not read; write the values out')
+        return yaml.safe_load(text)
+    except OSError as error:
+        shipped = ' or '.join(SHIPPED)
+        raise UserError(
+            f'{file}: cannot be read ({error.strerror}); give a YAML file, or {shipped}'
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f'{file}:{line}: not YAML ({error.problem}); mend the line') from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        raise UserError(f'{file}: not a YAML text file; give a configuration') from None
+
+
+def _without_ros(values: Any, file: Path) -> dict[str, Any]:
+    """Take the parameters out of a ROS parameter file of one node."""
+    if isinstance(values, dict) and len(values) == 1:
+        (inner,) = values.values()
+        if isinstance(inner, dict) and set(inner) == {'ros__parameters'}:
+            values = inner['ros__parameters']
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f'{file}: sections such as "tracker:" are expected, not {values!r:.40}')
+    return values
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Say the first of pydantic's errors in one line."""
+    fault = error.errors()[0]
+    place = [str(part) for part in fault['loc']]
+    if fault['type'] == 'extra_forbidden':
+        return f'{".".join(place)} is unknown; {_nearest(place)}'
+    message = str(fault['msg']).removeprefix('Value error, ').replace('Input', 'it')
+    if not place or fault['type'] == 'value_error':
+        return '.'.join([*place, '']).rstrip('.') + ': ' * bool(place) + message
+    return f'{".".join(place)}: {message}, not {fault["input"]!r:.60}'
+
+
+def _nearest(place: list[str]) -> str:
+    """Name the key that was probably meant: a sibling, else one of another section."""
+    *sections, name = place
+    model: type[BaseModel] = Config
+    for part in sections:
+        model = _section(model.model_fields[part].annotation) or model
+    siblings = list(model.model_fields)
+    if close := get_close_matches(name, siblings, n=1, cutoff=0.5):
+        return f'did you mean {".".join([*sections, *close])}?'
+    paths = [path for path, _ in keys()]
+    leaves = [path.rsplit('.', 1)[-1] for path in paths]
+    if close := get_close_matches(name, leaves, n=1, cutoff=0.7):
+        return f'did you mean {paths[leaves.index(close[0])]}?'
+    return f'there are {", ".join(siblings)}'
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a field is, if it is a section."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
