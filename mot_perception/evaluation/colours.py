@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mot_perception.evaluation.timeline import Runs, Switches
 
 COLOURS = 12
 """How many there are; the style sheet defines them as --id-0 … --id-11."""
-_SWAPPED = 1000.0
-_USED = 1e-3
 
 
 def identity_colours(lives: Runs, switches: Switches | None = None) -> dict[int, int]:
@@ -32,24 +29,26 @@ def identity_colours(lives: Runs, switches: Switches | None = None) -> dict[int,
     """
     ids, birth, death = _spans(lives)
     rivals = _rivals(switches)
-    until: list[list[int]] = [[] for _ in range(COLOURS)]
     colours: dict[int, int] = {}
+    used, alive = [0] * COLOURS, [0] * COLOURS
+    ends: list[tuple[int, int]] = []
     for k in np.argsort(birth, kind='stable').tolist():
-        until = [[end for end in ends if end >= birth[k]] for ends in until]
-        cost = np.array([len(ends) for ends in until], float)
-        cost += _USED * np.bincount(list(colours.values()), minlength=COLOURS)
-        taken = [colours[rival] for rival in rivals.get(ids[k], ()) if rival in colours]
-        np.add.at(cost, taken, _SWAPPED)
-        colours[ids[k]] = choice = int(np.argmin(cost))
-        until[choice].append(int(death[k]))
+        while ends and ends[0][0] < birth[k]:
+            alive[heappop(ends)[1]] -= 1
+        taken = {colours.get(rival) for rival in rivals.get(ids[k], ())}
+        choice = min(range(COLOURS), key=lambda c: (c in taken, alive[c], used[c]))
+        colours[ids[k]] = choice
+        used[choice] += 1
+        alive[choice] += 1
+        heappush(ends, (death[k], choice))
     return colours
 
 
-def _spans(lives: Runs) -> tuple[list[int], NDArray[np.int64], NDArray[np.int64]]:
+def _spans(lives: Runs) -> tuple[list[int], list[int], list[int]]:
+    """Return every id with its first and last frame."""
     ids, start = np.unique(lives.row, return_index=True)
-    if not len(ids):
-        return [], ids, ids
-    return ids.tolist(), lives.first[start], np.maximum.reduceat(lives.last, start)
+    end = np.append(start[1:], len(lives)) - 1
+    return ids.tolist(), lives.first[start].tolist(), lives.last[end[: len(ids)]].tolist()
 
 
 def _rivals(switches: Switches | None) -> dict[int, set[int]]:

@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mot_perception.evaluation.timeline import Runs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from mot_perception.bags.rows import MotRows
-    from mot_perception.evaluation.timeline import Runs, Switches
+    from mot_perception.evaluation.timeline import Switches
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
 GAP_SECONDS = 1.0
 """A trail is broken where a track was not seen for longer."""
+_WIDEST_GAP = 1024
 
 
 def row_order(runs: Runs, limit: int) -> tuple[list[int], int]:
@@ -53,13 +56,36 @@ def bar_paths(runs: Runs, places: dict[int, int], height: int, group: Ints) -> d
     return {key: ''.join(parts) for key, parts in sorted(paths.items())}
 
 
-def switch_path(switches: Switches, places: dict[int, int], height: int) -> str:
-    """Return a path of vertical ticks, one per switch."""
+def switch_path(switches: Switches, places: dict[int, int], height: int, limit: int) -> str:
+    """Return a path of vertical ticks, one per switch; an even sample if there are too many."""
+    shown = np.unique(np.linspace(0, len(switches) - 1, min(len(switches), limit)).astype(int))
+    rows, frames = switches.row[shown].tolist(), switches.frame[shown].tolist()
     return ''.join(
         f'M{frame - 1} {places[row] * height}v{height}'
-        for row, frame in zip(switches.row.tolist(), switches.frame.tolist(), strict=True)
+        for row, frame in zip(rows, frames, strict=True)
         if row in places
     )
+
+
+def thinned(runs: Runs, limit: int) -> Runs:
+    """Return at most `limit` runs: short gaps are closed first, then the shortest runs dropped."""
+    gap = 1
+    while len(runs) > limit and gap < _WIDEST_GAP:
+        gap *= 2
+        runs = _closed(runs, gap)
+    if len(runs) <= limit:
+        return runs
+    longest = np.sort(np.argsort(runs.first - runs.last, kind='stable')[:limit])
+    return Runs(*(c[longest] for c in (runs.row, runs.value, runs.first, runs.last)))
+
+
+def _closed(runs: Runs, gap: int) -> Runs:
+    """Join neighbours of one row and value that are at most `gap` frames apart."""
+    same = (np.diff(runs.row) == 0) & (np.diff(runs.value) == 0)
+    near = same & (runs.first[1:] - runs.last[:-1] <= gap)
+    start = np.concatenate([[True], ~near])
+    end = np.concatenate([~near, [True]])
+    return Runs(runs.row[start], runs.value[start], runs.first[start], runs.last[end])
 
 
 def hover_table(runs: Runs, places: dict[int, int], ids: Ints, states: Ints) -> list[int]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from mot_perception.bags.outputs import whole
-from mot_perception.evaluation.panels import Detail, sequence_panel, spaced
+from mot_perception.evaluation.lanes import spaced
+from mot_perception.evaluation.panels import Detail, sequence_panel
 from mot_perception.evaluation.stages import LogScale, StageTime, stage_times
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mot_perception.bags.rows import MotRows
-    from mot_perception.evaluation.metrics import Scores, SequenceScores
+    from mot_perception.evaluation.scores import Scores, SequenceScores
 
 RATES = ['HOTA', 'AssA', 'DetA', 'IDF1', 'MOTA']
 COUNTS = {'IDSW': 'IDSW', 'Frag': 'Frag', 'FP': 'FP', 'FN': 'FN', 'gt_ids': 'people', 'ids': 'ids'}
