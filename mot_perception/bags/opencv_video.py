@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 # first video that is opened.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
-import cv2  # noqa: E402 - after the setting
+import cv2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

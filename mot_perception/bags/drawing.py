@@ -1,0 +1,155 @@
+"""Tracks drawn on a picture: who is where, where from, and how sure the tracker is of it.
+
+A confirmed track has a solid box, a coasting one a dashed box (it is predicted), a tentative one
+a thin box without label. The trail shows where the feet have been.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mot_perception.types import TrackState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mot_perception.types import TrackedFrame
+
+    Image = NDArray[np.uint8]
+    Colour = tuple[int, int, int]
+    Point = tuple[int, int]
+
+TRAIL_FRAMES = 30
+UNIT_AREA = 960 * 540
+"""Pixels of a picture whose lines and letters have the size given here."""
+FONT = cv2.FONT_HERSHEY_DUPLEX
+WHITE: Colour = (255, 255, 255)
+BLACK: Colour = (0, 0, 0)
+# Pixels beyond which OpenCV's 16-bit drawing coordinates overflow.
+FAR = 20_000
+
+
+def _palette(count: int = 97) -> list[Colour]:
+    """Return colours such that numbers near each other have hues far from each other."""
+    hue = (np.arange(count) * 0.618034 % 1 * 180).astype(np.uint8)
+    value = np.where(np.arange(count) % 2, 255, 225).astype(np.uint8)
+    hsv = np.stack([hue, np.full(count, 190, np.uint8), value], axis=1)[None]
+    return [(int(b), int(g), int(r)) for b, g, r in cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0]]
+
+
+PALETTE = _palette()
+
+
+def colour_of(identity: int) -> Colour:
+    """Return the colour of an id, BGR; the same in every picture."""
+    return PALETTE[identity % len(PALETTE)]
+
+
+class TrackPainter:
+    """Draws one frame after the other, and remembers the trails between them."""
+
+    def __init__(self) -> None:
+        self._trails: dict[int, deque[Point]] = {}
+
+    def paint(self, canvas: Image, tracked: TrackedFrame) -> None:
+        """Draw the tracks of a frame.
+
+        Args:
+            canvas: H×W×3, BGR, drawn on; boxes are scaled from the frame's size to its.
+            tracked: What the tracker said of the frame.
+        """
+        height, width = canvas.shape[:2]
+        scale = width / max(tracked.frame.width, 1)
+        unit = max((width * height / UNIT_AREA) ** 0.5, 0.8)
+        tracks = tracked.tracks
+        live = (tracks.state != TrackState.REMOVED) & np.isfinite(tracks.xyxy).all(1)
+        corners = np.clip(np.rint(tracks.xyxy[live] * scale), -FAR, FAR).astype(int).tolist()
+        ids, states = tracks.id[live].tolist(), tracks.state[live].tolist()
+        depths = tracks.depth[live].tolist() if tracked.depth_is_metric else [np.nan] * len(ids)
+        self._remember(ids, corners)
+        self._paint_trails(canvas, unit)
+        rows = sorted(zip(ids, states, corners, depths, strict=True), key=lambda row: row[2][3])
+        for identity, state, box, depth in rows:
+            _paint_box(canvas, box, colour_of(identity), state, unit)
+            if state != TrackState.TENTATIVE:
+                text = f'{identity}' if np.isnan(depth) else f'{identity}  {depth:.1f}m'
+                _paint_label(canvas, text, (box[0], box[1]), colour_of(identity), unit)
+        seen = int((tracks.state[live] == TrackState.CONFIRMED).sum())
+        frame = tracked.frame
+        _paint_caption(canvas, f'{frame.index + 1}   {frame.stamp:.2f} s   {seen} seen', unit)
+
+    def _remember(self, ids: list[int], corners: list[list[int]]) -> None:
+        fresh: dict[int, deque[Point]] = {}
+        for identity, (left, _, right, bottom) in zip(ids, corners, strict=True):
+            trail = self._trails.get(identity) or deque(maxlen=TRAIL_FRAMES)
+            trail.append(((left + right) // 2, bottom))
+            fresh[identity] = trail
+        self._trails = fresh
+
+    def _paint_trails(self, canvas: Image, unit: float) -> None:
+        if not self._trails:
+            return
+        layer = canvas.copy()
+        for identity, trail in self._trails.items():
+            for age, (start, end) in enumerate(pairwise(trail)):
+                width = 1 + round(3 * unit * age / TRAIL_FRAMES)
+                cv2.line(layer, start, end, colour_of(identity), width, cv2.LINE_AA)
+        cv2.addWeighted(layer, 0.6, canvas, 0.4, 0, dst=canvas)
+
+
+def _paint_box(canvas: Image, box: list[int], colour: Colour, state: int, unit: float) -> None:
+    left, top, right, bottom = box
+    if state == TrackState.TENTATIVE:
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, 1, cv2.LINE_AA)
+        return
+    width = max(1, round(1.6 * unit))
+    if state == TrackState.CONFIRMED:
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, width, cv2.LINE_AA)
+        return
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    for start, end in pairwise(corners):
+        _paint_dashes(canvas, start, end, colour, width, dash=8 * unit)
+
+
+def _paint_dashes(
+    canvas: Image, start: Point, end: Point, colour: Colour, width: int, dash: float
+) -> None:
+    vector = np.subtract(end, start)
+    length = float(np.hypot(*vector))
+    count = min(int(length / dash / 2) + 1, 200)
+    for number in range(count):
+        share = np.array([number, min(number + 0.55, count)]) / count
+        (x0, y0), (x1, y1) = np.rint(start + share[:, None] * vector).astype(int).tolist()
+        cv2.line(canvas, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA)
+
+
+def _paint_label(canvas: Image, text: str, corner: Point, colour: Colour, unit: float) -> None:
+    """Draw a filled chip that stands on the box, or hangs in it at the picture's upper edge."""
+    height, width = canvas.shape[:2]
+    size, pad = 0.5 * unit, round(4 * unit)
+    (wide, high), _ = cv2.getTextSize(text, FONT, size, 1)
+    x = min(max(corner[0], 0), width - wide - 2 * pad)
+    y = max(corner[1] - high - 2 * pad, 0)
+    if y >= height or corner[0] >= width:
+        return
+    chip = (x, y), (x + wide + 2 * pad, y + high + 2 * pad)
+    cv2.rectangle(canvas, *chip, colour, cv2.FILLED)
+    bright = 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2]
+    ink = BLACK if bright > 140 else WHITE
+    cv2.putText(canvas, text, (x + pad, y + high + pad), FONT, size, ink, 1, cv2.LINE_AA)
+
+
+def _paint_caption(canvas: Image, text: str, unit: float) -> None:
+    """Write a line into the lower left corner, on a darkened strip."""
+    size, pad = 0.45 * unit, round(6 * unit)
+    (wide, high), base = cv2.getTextSize(text, FONT, size, 1)
+    top = canvas.shape[0] - high - base - 2 * pad
+    strip = canvas[max(top, 0) :, : wide + 2 * pad]
+    strip[:] = strip // 3
+    at = pad, canvas.shape[0] - base - pad
+    cv2.putText(canvas, text, at, FONT, size, WHITE, 1, cv2.LINE_AA)
