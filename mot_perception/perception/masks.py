@@ -28,8 +28,8 @@ _BINS = 256
 class DepthConsistentMasks:
     """Outlines objects by depth; everything is relative, so the unit of depth does not matter.
 
-    An object's depth is the mode of the depths in the middle of its box: the median of a person
-    half behind another belongs to neither. One step back the same depth is looked for, in the
+    An object's depth is the front mode of the depths in the middle of its box; what objects in
+    front cover is looked at without them. One step back the same depth is looked for, in the
     depth image of t−1, within the box of t widened by what an object moves in one step.
     """
 
@@ -43,12 +43,13 @@ class DepthConsistentMasks:
         """
         now, before = _log_depth(current), _log_depth(previous)
         size = current.width, current.height
-        depth = _modes(now, inside(_scaled(xyxy, CENTRAL), *size))[:, None, None]
-        return ObjectMasks(
-            current=inside(xyxy, *size) & (abs(now - depth) < TOLERANCE),
-            previous=inside(_scaled(xyxy, 1 + 2 * STEP), *size)
-            & (abs(before - depth) < TOLERANCE),
-        )
+        box, middle = inside(xyxy, *size), inside(_scaled(xyxy, CENTRAL), *size)
+        seen = box & _near(now, _modes(now, middle))
+        others = _hidden(seen, xyxy[:, 3])
+        depth = _modes(now, middle & ~others)
+        step = inside(_scaled(xyxy, 1 + 2 * STEP), *size)
+        past = step & _near(before, depth)
+        return ObjectMasks(box & ~others & _near(now, depth), past & ~_hidden(past, xyxy[:, 3]))
 
 
 def _log_depth(frame: Frame) -> NDArray[np.float32]:
@@ -60,6 +61,25 @@ def _log_depth(frame: Frame) -> NDArray[np.float32]:
     return np.log(depth, out=np.full_like(depth, np.nan), where=known)
 
 
+def _near(log_depth: NDArray[np.float32], modes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return N×h×w: which cells are as deep as each object; none where that is unknown."""
+    near: NDArray[np.bool_] = abs(log_depth - modes[:, None, None]) < TOLERANCE
+    return near
+
+
+def _hidden(masks: NDArray[np.bool_], foot: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return N×h×w: cells that belong to an object in front of each.
+
+    Two who overlap both see the one in front in the middle of their boxes. On a floor that is the
+    one whose box ends lower, and a cell that several claim is the nearest one's.
+    """
+    rank = np.argsort(np.argsort(-np.nan_to_num(foot), kind='stable'))
+    owner = np.full(masks.shape[1:], len(masks))
+    for n in np.argsort(-rank):
+        owner[masks[n]] = rank[n]
+    return np.asarray(owner < rank[:, None, None])
+
+
 def _scaled(xyxy: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     """Return the boxes grown about their centres."""
     margin = (xyxy[:, 2:] - xyxy[:, :2]) * ((factor - 1) / 2)
@@ -67,10 +87,11 @@ def _scaled(xyxy: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
 
 
 def _modes(log_depth: NDArray[np.float32], regions: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the most frequent log depth in each of N regions; NaN where none is known.
+    """Return the front mode of log depth in each of N regions; NaN where none is known.
 
-    Counted in bins and their neighbours from the nearest depth on; scaling the depth image shifts
-    the bins with it, and of two modes as frequent the nearer wins.
+    The nearest depth that is at least half as frequent as the most frequent one: often more of a
+    box is wall than object. Counted in bins from the nearest depth on, so that scaling the depth
+    image shifts the bins with it.
     """
     known = np.isfinite(log_depth)
     if not known.any():
@@ -83,5 +104,6 @@ def _modes(log_depth: NDArray[np.float32], regions: NDArray[np.bool_]) -> NDArra
     smooth = 2 * counts
     smooth[:, 1:] += counts[:, :-1]
     smooth[:, :-1] += counts[:, 1:]
-    modes = nearest + (smooth.argmax(1) + 0.5) * _BIN
+    front = (2 * smooth >= smooth.max(1, keepdims=True)).argmax(1)
+    modes = nearest + (front + 0.5) * _BIN
     return np.where(counts.any(1), modes, np.nan).astype(np.float32)

@@ -80,6 +80,19 @@ class TestMasks:
         assert not (masks[0] & masks[1]).any()
         assert masks[0].sum() == inside(box(40, 30, 85, 120), WIDTH, HEIGHT).sum()
 
+    def test_the_one_behind_keeps_its_own_depth(self):
+        """Most of the middle of its box is covered; what is left is still its own."""
+        now = frame(((40, 30, 100, 120), 6.0), ((60, 40, 110, 130), 4.0))
+        masks = MASKS.step(now, now, box(40, 30, 100, 120, 60, 40, 110, 130)).current
+        median, _ = object_depth(sample(now.depth), masks)
+        np.testing.assert_array_equal(median, [6.0, 4.0])
+
+    def test_a_wall_does_not_outvote_the_object(self):
+        now = frame(((58, 30, 62, 120), 4.0))
+        masks = MASKS.step(now, now, box(50, 30, 70, 120)).current
+        median, _ = object_depth(sample(now.depth), masks)
+        assert median[0] == 4.0
+
     @pytest.mark.parametrize('scale', [0.001, 0.37, 3.0, 1000.0])
     def test_unit_of_depth_does_not_matter(self, scale):
         rng = np.random.default_rng(3)
@@ -226,10 +239,10 @@ class TestFusion:
 
     def test_two_who_cross_alike_differ_by_depth(self):
         """Nearly the same box, different depth: the cue tells them apart, the boxes do not."""
-        before = frame(((30, 30, 80, 120), 6.0), ((70, 30, 120, 120), 4.0))
-        now = frame(((36, 30, 86, 120), 6.0), ((64, 30, 114, 120), 4.0))
-        tracks = MASKS.step(before, before, box(30, 30, 80, 120, 70, 30, 120, 120)).current
-        past = MASKS.step(before, now, box(36, 30, 86, 120, 64, 30, 114, 120)).previous
+        before = frame(((30, 30, 80, 120), 6.0), ((70, 36, 120, 126), 4.0))
+        now = frame(((36, 30, 86, 120), 6.0), ((64, 36, 114, 126), 4.0))
+        tracks = MASKS.step(before, before, box(30, 30, 80, 120, 70, 36, 120, 126)).current
+        past = MASKS.step(before, now, box(36, 30, 86, 120, 64, 36, 114, 126)).previous
         kept, _ = raw_map_cue(fuse(sample(before.depth), tracks))
         seen, _ = raw_map_cue(fuse(sample(before.depth), past))
         similarity = seen @ kept.T
