@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml setup.py constraints.txt
 
-.PHONY: help demo test lint bench venv clean
+.PHONY: help demo test lint bench docs venv clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ lint: $(VENV)/.develop ## Check style and types
 
 bench: $(VENV)/.run ## Time the tracker on this machine
 	$(BIN)/mot-perception bench
+
+docs: $(VENV)/.run ## Write docs/configuration.md from the settings
+	$(BIN)/python docs/make_configuration.py
 
 venv: $(VENV)/.develop ## Make the virtual environment for development
 

@@ -73,9 +73,6 @@ class InputConfig(Section):
         (0.0, 1.0),
         description='Lowest and highest score of the detector; scores are mapped to 0 … 1.',
     )
-    min_score: float = Field(
-        0.0, ge=0, le=1, description='Detections that score less are not looked at.'
-    )
 
     @model_validator(mode='after')
     def _ordered(self) -> Self:
@@ -127,6 +124,10 @@ def load_config(path: Path | str) -> Config:
         return Config.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise UserError(f'{file}: {_first_fault(error)}') from None
+    except TypeError as error:
+        raise UserError(
+            f'{file}: {error}; keys are names, values text, numbers or lists'
+        ) from None
 
 
 def keys(model: type[BaseModel] = Config, prefix: str = '') -> Iterator[tuple[str, Any]]:
