@@ -143,8 +143,8 @@ def byte_field(values: NDArray[Any], message_class: Any) -> Any:
 
 def to_millimetres(metres: NDArray[Any]) -> NDArray[np.uint16]:
     """Round metres to uint16 millimetres; what is unknown or out of range becomes 0."""
-    known = np.nan_to_num(metres * MILLIMETRES, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.where((known < 0) | (known > 65_535), 0, np.rint(known)).astype(np.uint16)
+    rounded = np.rint(np.nan_to_num(metres * MILLIMETRES, nan=0.0, posinf=0.0, neginf=0.0))
+    return np.where((rounded < 0) | (rounded > 65_535), 0, rounded).astype(np.uint16)
 
 
 def _layout(encoding: str, known: dict[str, _Layout], where: str) -> _Layout:

@@ -44,7 +44,7 @@ class MotTable:
         # Blank lines give no row.
         numbers = [number for number, line in enumerate(self.lines, 1) if line.strip()]
         text = self.lines[numbers[row] - 1].strip()[:80]
-        raise UserError(f'{self.path}:{numbers[row]}: {rule}; {remedy} (it says {text})')
+        raise UserError(f'{self.path}:{numbers[row]}: {rule}; {remedy} (it says {text!r})')
 
 
 def read_table(path: Path) -> MotTable:
@@ -115,4 +115,4 @@ def _number(where: str, cell: str) -> float:
         return float(cell)
     except ValueError as error:
         text = cell.strip()[:40]
-        raise UserError(f'{where}: "{text}" is not a number; mend the line') from error
+        raise UserError(f'{where}: {text!r} is not a number; mend the line') from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,17 +45,17 @@ def whole(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 def _take_place(part: Path, path: Path, aside: Path) -> None:
-    # A folder cannot replace a full one in one step: the old one goes into the temporary folder
-    # first, and is deleted with it.
-    if path.is_dir() and not path.is_symlink():
-        path.rename(aside)
-        try:
-            part.rename(path)
-        except OSError:
-            aside.rename(path)
-            raise
-    else:
+    # A folder replaces nothing in one step, and a file no folder: what was there goes into the
+    # temporary folder first, and is deleted with it.
+    if not path.exists() or not (path.is_dir() or part.is_dir()):
         part.replace(path)
+        return
+    path.rename(aside)
+    try:
+        part.rename(path)
+    except OSError:
+        aside.rename(path)
+        raise
 
 
 def writable_folder(path: Path) -> None:
@@ -72,11 +71,3 @@ def writable_folder(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f'{path}: not a writable folder ({reason}); choose another') from error
-
-
-def clear(path: Path) -> None:
-    """Delete a file or a folder with all that is in it, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

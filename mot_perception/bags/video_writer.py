@@ -113,9 +113,7 @@ def _canvas(tracked: TrackedFrame) -> NDArray[np.uint8]:
     """Return a picture to draw on, of even size, as codecs want it."""
     frame = tracked.frame
     if frame.width <= 0 or frame.height <= 0:
-        raise UserError(
-            'the image size is unknown: no video; add imWidth, imHeight to seqinfo.ini'
-        )
+        raise UserError('image size unknown: no video; write imWidth, imHeight into seqinfo.ini')
     factor = _factor(frame.width, frame.height)
     width, height = (max(2, int(side * factor) // 2 * 2) for side in (frame.width, frame.height))
     if frame.image is None:
