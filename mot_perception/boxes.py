@@ -46,3 +46,17 @@ def clip(xyxy: Array, width: int, height: int) -> Array:
     """Return the boxes cut to the image; a box outside becomes empty at the border."""
     limit = np.array([width, height, width, height], np.float64)
     return np.clip(xyxy, 0, limit)
+
+
+def warp(xyxy: Array, affine: Array) -> Array:
+    """Return the boxes seen by a camera that moved: centres by the 2×3 affine, sizes by its zoom.
+
+    Args:
+        xyxy: Boxes …×4, pixels of the old view.
+        affine: 2×3 matrix from pixels of the old view to pixels of the new one.
+    """
+    linear = affine[:, :2]
+    zoom = np.sqrt(abs(np.linalg.det(linear)))
+    centre = centres(xyxy) @ linear.T + affine[:, 2]
+    half = (xyxy[..., 2:4] - xyxy[..., :2]) / 2 * zoom
+    return np.concatenate([centre - half, centre + half], axis=-1)

@@ -1,0 +1,133 @@
+"""The similarity cues of eq. 5, each a function of arrays that returns an N×M matrix.
+
+Rows are detections, columns tracks; larger is more similar.
+"""
+
+from __future__ import annotations
+
+from math import acos, pi
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from mot_perception.association.headings import displacement
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Embedding = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+
+
+@njit(cache=True)
+def overlap(detections: Array, tracks: Array, height_power: float = 0.0) -> Array:
+    """Return S_IoU: intersection over union of N×4 and M×4 boxes.
+
+    Args:
+        detections: Boxes N×4, (left, top, right, bottom).
+        tracks: Boxes M×4.
+        height_power: Exponent of the vertical overlap (intersection over union of the two
+            vertical extents) that multiplies the result; 0 is plain IoU, 1 is Hybrid-SORT's
+            height-modulated IoU. Standing people of equal width at different depth differ here.
+    """
+    n, m = len(detections), len(tracks)
+    out = np.zeros((n, m))
+    areas = np.empty(m)
+    for j in range(m):
+        areas[j] = (tracks[j, 2] - tracks[j, 0]) * (tracks[j, 3] - tracks[j, 1])
+    for i in range(n):
+        x1, y1, x2, y2 = detections[i, 0], detections[i, 1], detections[i, 2], detections[i, 3]
+        area = (x2 - x1) * (y2 - y1)
+        for j in range(m):
+            width = min(x2, tracks[j, 2]) - max(x1, tracks[j, 0])
+            if width <= 0:
+                continue
+            height = min(y2, tracks[j, 3]) - max(y1, tracks[j, 1])
+            if height <= 0:
+                continue
+            common = width * height
+            value = common / (area + areas[j] - common)
+            if height_power > 0:
+                extent = max(y2, tracks[j, 3]) - min(y1, tracks[j, 1])
+                value *= (height / extent) ** height_power
+            out[i, j] = value
+    return out
+
+
+@njit(cache=True)
+def direction(
+    detections: Array, scores: Array, references: Array, headings: Array, candidates: Mask
+) -> Array:
+    """Return S_ang: how well each detection lies ahead of each track, in [−½, ½] · score.
+
+    (π/2 − θ)/π · score, θ between the track's heading and the way from its reference box to
+    the detection; the mean over the P points of the headings.
+
+    Args:
+        detections: Boxes N×4.
+        scores: Confidence of the detections, N.
+        references: Box M×4 some frames ago from which the track's heading is continued; NaN
+            where the track has none (its column is 0).
+        headings: Headings M×P×2 (x, y), P = 1: centres, P = 4: corners; (0, 0) where unknown.
+        candidates: bool N×M, the entries that are wanted; the others are 0.
+    """
+    n, m, points = len(detections), len(references), headings.shape[1]
+    out = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            if not candidates[i, j] or np.isnan(references[j, 0]):
+                continue
+            total = 0.0
+            for p in range(points):
+                x, y = displacement(detections[i], references[j], p, points)
+                cosine = x * headings[j, p, 0] + y * headings[j, p, 1]
+                total += pi / 2 - acos(min(1.0, max(-1.0, cosine)))
+            out[i, j] = total / points / pi * scores[i]
+    return out
+
+
+def appearance(detections: Embedding, tracks: Embedding) -> Array:
+    """Return S_emb: cosine of unit vectors N×D and M×D."""
+    return np.asarray(detections @ tracks.T, np.float64)
+
+
+def adaptive_weight(similarity: Array, weight: float, cap: float) -> Array:
+    """Return the weight of each appearance entry: larger where one candidate stands out.
+
+    The lead of the best over the second best, at most `cap`, is added half for the row (needs
+    two tracks) and half for the column (needs two detections); Deep OC-SORT's adaptive weight.
+    """
+    out = np.full(similarity.shape, weight)
+    n, m = similarity.shape
+    if m >= 2:
+        top = np.partition(similarity, m - 2, axis=1)[:, m - 2 :]
+        out += np.minimum(top[:, 1] - top[:, 0], cap)[:, None] / 2
+    if n >= 2:
+        top = np.partition(similarity, n - 2, axis=0)[n - 2 :]
+        out += np.minimum(top[1] - top[0], cap)[None] / 2
+    return out
+
+
+def depthseg(detections: Embedding, tracks: Embedding) -> Array:
+    """Return S_sd: cosine of depth × mask vectors N×E (at t−1) and M×E; NaN where one is NaN."""
+    return np.asarray(detections @ tracks.T, np.float64)
+
+
+def neutral(similarity: Array, candidates: Mask, known: Mask) -> Array:
+    """Return a cue as evidence among the candidates of each detection: entries sum to 0 a row.
+
+    A pair without vectors (not `known`, or NaN) and a detection with one candidate get 0: they
+    are neither favoured nor punished. The mean of the known candidates of a row is subtracted,
+    so that only differences between candidates count.
+
+    Args:
+        similarity: N×M cosines.
+        candidates: bool N×M, pairs that pass the gate.
+        known: bool N×M, pairs of which both sides have a vector.
+    """
+    usable = candidates & known & np.isfinite(similarity)
+    values = np.where(usable, similarity, 0.0)
+    count = np.maximum(usable.sum(1, keepdims=True), 1)
+    return np.where(usable, values - values.sum(1, keepdims=True) / count, 0.0)

@@ -1,0 +1,173 @@
+"""What can be set of the SelfTrEncMOT tracker, and its three presets."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Preset = Literal['improved', 'paper', 'release']
+
+
+class TrackerConfig(BaseModel):
+    """Settings of `SelfTrEncMotTracker`; defaults are the `improved` preset.
+
+    `release` computes what the released code computes, `paper` what the paper's text says; a
+    setting given beside the preset overrides it. Weights multiply similarities that lie within
+    [−1, 1]; IoU has weight 1.
+    """
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    preset: Preset = Field('improved', description='Where the other settings come from.')
+
+    clock: Literal['stamps', 'frames'] = Field(
+        'stamps', description='Time passes by stamps, or by one frame period a frame.'
+    )
+    frame_period: float = Field(
+        0.05, gt=0, le=10, description='Seconds that one step of the motion noise stands for.'
+    )
+    max_age: float = Field(
+        1.5, gt=0, le=3600, description='Seconds without a match after which a track ends.'
+    )
+    jump_tolerance: float = Field(
+        0.5, ge=0, le=3600, description='Seconds that stamps may run backwards without a reset.'
+    )
+
+    motion: Literal['centre_size', 'size_aspect'] = Field(
+        'centre_size',
+        description='Filter on (cx, cy, w, h) with noise scaled by the size, or (cx, cy, s, r).',
+    )
+    position_noise: float = Field(
+        0.05, gt=0, le=1, description='Process noise of positions, of the size; centre_size.'
+    )
+    velocity_noise: float = Field(
+        0.005, gt=0, le=1, description='Process noise of velocities, of the size; centre_size.'
+    )
+    measurement_noise: float = Field(
+        0.05, gt=0, le=1, description='Noise of detections, of the size; centre_size.'
+    )
+    confidence_noise: float = Field(
+        3.0, ge=0, le=100, description='Variance grows by this × (1 − score).'
+    )
+    coasting_size: Literal['frozen', 'moving'] = Field(
+        'frozen', description='Whether the size of an unseen object goes on changing.'
+    )
+    reupdate: bool = Field(True, description='Rewrite the past of objects found again.')
+    reupdate_twice: bool = Field(
+        False, description='Apply the new box once more after the re-update.'
+    )
+
+    high_score: float = Field(0.6, ge=0, le=1, description='Above: first stage.')
+    low_score: float = Field(0.1, ge=0, le=1, description='Above, up to high_score: low stage.')
+    birth_score: float = Field(0.8, ge=0, le=1, description='Above: may start a track.')
+
+    gate: float = Field(0.05, ge=0, le=1, description='Overlap that a pair must exceed.')
+    gate_first: bool = Field(
+        True, description='Exclude pairs before the assignment, or reject them afterwards.'
+    )
+    shortcut: bool = Field(
+        False, description='Where overlaps alone are one-to-one, do not look at other cues.'
+    )
+    height_power: float = Field(
+        2.0, ge=0, le=8, description='Exponent of the height overlap that multiplies IoU; 0: IoU.'
+    )
+    direction_weight: float = Field(0.1, ge=0, le=10, description='Weight of the heading cue.')
+    direction_points: Literal['corners', 'centre'] = Field(
+        'corners', description='Points whose headings are compared.'
+    )
+    direction_intervals: Literal['all', 'longest'] = Field(
+        'all', description='Heading: mean over 1 … direction_frames, or the longest only.'
+    )
+    direction_frames: int = Field(3, ge=1, le=7, description='Longest interval of headings.')
+    confidence_weight: float = Field(
+        0.5, ge=0, le=10, description='Penalty per difference of confidence to the track.'
+    )
+    last_weight: float = Field(
+        0.7, ge=0, le=1, description='Overlap with the last box counts so much if larger.'
+    )
+    appearance_weight: float = Field(1.0, ge=0, le=100, description='Weight of appearance.')
+    appearance_cap: float = Field(
+        0.0, ge=0, le=2, description='Cap of the adaptive part of the weight; 0: none.'
+    )
+    depthseg_weight: float = Field(1.0, ge=0, le=100, description='Weight of depth × mask.')
+    depthseg_update: Literal['average', 'replace'] = Field(
+        'replace', description='Keep a moving average (eq. 4) or the newest vector.'
+    )
+    neutral: bool = Field(
+        True,
+        description='Unknown vectors are no evidence and a lone candidate gets no bonus; '
+        'otherwise one unknown entry switches the cue off for the frame.',
+    )
+    momentum: float = Field(0.95, ge=0, le=1, description='T of eq. 4, at full confidence.')
+
+    low_stage: bool = Field(True, description='Match low scores with predicted boxes.')
+    low_gate: float = Field(0.5, ge=0, le=1, description='Overlap that a low pair must exceed.')
+    low_misses: int = Field(
+        1, ge=1, le=1000, description='Frames since the last match up to which low scores count.'
+    )
+    recovery_stage: bool = Field(True, description='Match what is left with last boxes.')
+    recovery_gate: float = Field(
+        0.2, ge=0, le=1, description='Overlap with the last box that a pair must exceed.'
+    )
+
+    min_hits: int = Field(2, ge=1, le=100, description='Matches that confirm a track.')
+    warm_up_again: bool = Field(
+        False, description='Count matches anew after every miss, hiding the track meanwhile.'
+    )
+    tentative_misses: int = Field(
+        1, ge=0, le=1000, description='Frames that an unconfirmed track survives unmatched.'
+    )
+    birth_is_observation: bool = Field(
+        True, description='Whether the first box counts as an observation and as a match.'
+    )
+
+    @model_validator(mode='before')
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {**_PRESETS.get(str(given.get('preset', 'improved')), {}), **given}
+
+
+_RELEASE: dict[str, Any] = {
+    'clock': 'frames',
+    'frame_period': 1 / 30,
+    'max_age': 1.0,
+    'motion': 'size_aspect',
+    'confidence_noise': 0.0,
+    'coasting_size': 'moving',
+    'reupdate_twice': True,
+    'birth_score': 0.6,
+    'gate': 0.1,
+    'gate_first': False,
+    'shortcut': True,
+    'height_power': 0.0,
+    'direction_weight': 0.2,
+    'direction_points': 'centre',
+    'direction_intervals': 'longest',
+    'confidence_weight': 0.0,
+    'last_weight': 0.0,
+    'appearance_weight': 2.7,
+    'appearance_cap': 2.0,
+    'neutral': False,
+    'low_stage': False,
+    'recovery_gate': 0.1,
+    'min_hits': 3,
+    'warm_up_again': True,
+    'tentative_misses': 30,
+    'birth_is_observation': False,
+}
+_PAPER = {
+    **_RELEASE,
+    'shortcut': False,
+    'direction_weight': 1.0,
+    'appearance_weight': 1.0,
+    'appearance_cap': 0.0,
+    'depthseg_update': 'average',
+    'low_stage': True,
+    'low_gate': 0.5,
+    'recovery_stage': False,
+    'gate': 0.3,
+}
+_PRESETS = {'improved': {}, 'paper': _PAPER, 'release': _RELEASE}
