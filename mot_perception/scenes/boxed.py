@@ -31,34 +31,34 @@ class BoxRows:
         frame: int64 R, frame number from 0.
         person: int64 R, row of the person in the table of colours.
         xyxy: float64 R×4, pixels of the rendered image.
+        depth: float64 R, metres.
     """
 
     frame: NDArray[np.int64]
     person: NDArray[np.int64]
     xyxy: Array
+    depth: Array
 
 
 class BoxedCast:
-    """People who fill the boxes of a ground truth; their depth is that of the floor at their feet.
+    """People who fill the boxes of a ground truth.
 
     Args:
         rows: The boxes.
         colours: N×5×3 BGR, see `wardrobe`.
-        camera: Intrinsics of a level camera; `cy` is the horizon.
-        height: Of the camera above the floor, metres.
+        camera: Intrinsics.
     """
 
-    def __init__(self, rows: BoxRows, colours: Array, camera: CameraModel, height: float) -> None:
+    def __init__(self, rows: BoxRows, colours: Array, camera: CameraModel) -> None:
         self.colours = colours
         self._rows, self._camera = rows, camera
-        self._depth = foot_depth(rows.xyxy[:, 3], camera, height)
         self._gesture, self._heading = _gestures(rows)
 
     def posed(self, number: int, pose: Pose) -> Posed:
         """Return who is there in frame `number`; the camera stands still."""
         del pose
         rows = slice(*np.searchsorted(self._rows.frame, [number, number + 1]))
-        boxes, depth = self._rows.xyxy[rows], self._depth[rows]
+        boxes, depth = self._rows.xyxy[rows], self._rows.depth[rows]
         gesture = Gesture(*(column[rows] for column in self._gesture))
         bodies = turned(joints(gesture), self._heading[rows])
         flat, scale = _fitted(bodies, boxes - 0.5)
@@ -98,9 +98,14 @@ def level_camera(xyxy: Array, width: int, height: int) -> tuple[CameraModel, flo
 
 
 def foot_depth(feet: Array, camera: CameraModel, height: float) -> Array:
-    """Return the depth at which the floor meets the image rows where people stand, metres."""
+    """Return the depth at which the floor meets the image rows where people stand, metres.
+
+    A foot near the horizon is a jump or a mistake: nobody is much farther than the others.
+    """
     below = np.maximum(feet - 0.5 - camera.cy, 1e-3)
-    return np.clip(camera.fy * height / below, NEAREST, FARTHEST)
+    depth = camera.fy * height / below
+    farthest = 1.5 * float(np.quantile(depth, 0.95)) if len(depth) else FARTHEST
+    return np.clip(depth, NEAREST, max(min(farthest, FARTHEST), NEAREST))
 
 
 def _gestures(rows: BoxRows) -> tuple[tuple[Array, Array, Array, Array], Array]:
@@ -160,7 +165,9 @@ def _fitted(bodies: Array, boxes: Array) -> tuple[Array, Array]:
     return flat, scale
 
 
-def _extremes(spread: Array, radius: Array, stretch: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _extremes(
+    spread: Array, radius: Array, stretch: Array
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return which joint reaches lowest and which highest along one axis, N×1 each."""
     placed = spread * stretch[:, None]
     return (placed - radius).argmin(1)[:, None], (placed + radius).argmax(1)[:, None]

@@ -34,7 +34,7 @@ class Pose:
 
     @classmethod
     def at(cls, height: float, pitch: float = 0.0, yaw: float = 0.0, side: float = 0.0) -> Pose:
-        """Stand `side` right of the origin, `height` above it; look down by pitch, right by yaw."""
+        """Stand `side` right of the origin, `height` above; look down by pitch, right by yaw."""
         c, s = np.cos(pitch), np.sin(pitch)
         down = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
         c, s = np.cos(yaw), np.sin(yaw)

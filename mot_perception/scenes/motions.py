@@ -46,9 +46,7 @@ class Choreography:
 
     def gesture(self, frame: int) -> Gesture:
         """Return what all do at one moment."""
-        return Gesture(
-            self.phase[frame], self.stride[frame], self.raised[frame], self.bent[frame]
-        )
+        return Gesture(self.phase[frame], self.stride[frame], self.raised[frame], self.bent[frame])
 
 
 def walk(random: np.random.Generator, time: Array, people: int, half_view: float) -> Choreography:
@@ -56,7 +54,7 @@ def walk(random: np.random.Generator, time: Array, people: int, half_view: float
 
     Args:
         random: Source of all chance.
-        time: T, seconds.
+        time: T >= 2, seconds.
         people: N.
         half_view: Half the view's width at a depth of one metre, metres.
     """
@@ -81,9 +79,9 @@ def dance(random: np.random.Generator, time: Array, people: int, half_view: floa
     for k in range(1, bars):
         places[k] = _swapped(random, places[k - 1], slots)
     beat = time / bar
-    k = beat.astype(int)
-    eased = _ease(np.clip((beat - k) / 0.7, 0, 1))[:, None, None]
-    before, after = slots[places[k]], slots[places[k + 1]]
+    now = beat.astype(np.intp)
+    eased = _ease(np.clip((beat - now) / 0.7, 0, 1))[:, None, None]
+    before, after = slots[places[now]], slots[places[now + 1]]
     away = after - before
     around = np.sin(np.pi * eased) * 0.3 * np.stack([-away[..., 1], away[..., 0]], axis=-1)
     place = before + eased * away + around
@@ -92,63 +90,64 @@ def dance(random: np.random.Generator, time: Array, people: int, half_view: floa
     x = place[..., 0] + 0.14 * np.sin(2 * pulse)
     z = place[..., 1] + 0.08 * np.cos(pulse)
     spins = random.random(bars) < 0.35
-    spin = np.where(spins[k], 2 * np.pi * _ease(np.clip((beat - k) / 0.6, 0, 1)), 0)[:, None]
+    spin = 2 * np.pi * spins[now] * _ease(np.clip((beat - now) / 0.6, 0, 1))
     moves = PchipInterpolator(
         np.arange(2 * bars), random.uniform([0.1, 0.05], [2.6, 0.7], (2 * bars, 2))
     )
-    now = moves(np.clip(2 * (beat[:, None] + late), 0, 2 * bars - 1))
+    arms = moves(np.clip(2 * (beat[:, None] + late), 0, 2 * bars - 1))
     moving = np.hypot(np.gradient(x, time, axis=0), np.gradient(z, time, axis=0))
     return Choreography(
         x=x,
         z=z,
-        heading=np.pi + spin + 0.5 * np.sin(pulse),
+        heading=np.pi + spin[:, None] + 0.5 * np.sin(pulse),
         phase=2 * pulse + 0 * x,
         stride=np.clip(0.12 + 0.25 * moving, 0, 0.6),
-        raised=now[..., 0],
-        bent=now[..., 1] * (0.6 + 0.4 * np.sin(2 * pulse)),
+        raised=arms[..., 0],
+        bent=arms[..., 1] * (0.6 + 0.4 * np.sin(2 * pulse)),
     )
 
 
 def sport(random: np.random.Generator, time: Array, people: int, half_view: float) -> Choreography:
     """Players chase what happens on a court: bursts, stops, changes of direction, crowding."""
     middle, deep = 11.5, 4.5
-    wide = 0.85 * half_view * middle
+    court = np.array([[-0.85 * half_view * middle, middle - deep], [0, middle + deep]])
+    court[1, 0] = -court[0, 0]
     knots = int(time[-1] / 0.5) + 4
-    length = random.uniform(0.5, 1.4, (knots, people))
-    moment = np.cumsum(length, axis=0) - length[0] - length[1] * random.random(people)
-    ball = np.cumsum(random.normal(0, 0.9, (knots, 2)), axis=0)
-    ball = np.stack([wide * np.sin(ball[:, 0]), middle + deep * np.sin(ball[:, 1])], axis=-1)
-    home = np.stack(
-        [random.uniform(-wide, wide, people), random.uniform(middle - deep, middle + deep, people)],
-        axis=-1,
-    )
+    wander = np.cumsum(random.normal(0, 0.9, (knots, 2)), axis=0)
+    # Where the action is at every second, from one end of the court to the other.
+    action = court.mean(0) + np.sin(wander) * (court[1] - court[0]) / 2
     x, z = np.empty((2, len(time), people))
     for n in range(people):
-        eager = random.beta(0.8, 1.4, knots)[:, None]
-        goal = eager * ball[np.minimum(moment[:, n] / 1.0, knots - 1).astype(int).clip(0)]
-        goal = goal + (1 - eager) * home[n] + random.normal(0, 1.2, (knots, 2))
-        goal[:, 0] = goal[:, 0].clip(-wide, wide)
-        goal[:, 1] = goal[:, 1].clip(middle - deep, middle + deep)
-        # Nobody runs faster than 7 m/s on average from one goal to the next.
-        for k in range(1, knots):
-            step = goal[k] - goal[k - 1]
-            far = np.hypot(*step)
-            goal[k] = goal[k - 1] + step * min(1, 5.0 * length[k, n] / max(far, 1e-9))
-        x[:, n], z[:, n] = PchipInterpolator(moment[:, n], goal)(time).T
+        length = random.uniform(0.5, 1.4, knots)
+        moment = np.cumsum(length) - length[0] - length[1] * random.random()
+        home = random.uniform(*court)
+        eager = random.beta(0.8, 1.4, (knots, 1))
+        at = np.clip(moment, 0, knots - 1).astype(np.intp)
+        goal = eager * action[at] + (1 - eager) * home + random.normal(0, 1.2, (knots, 2))
+        goal = _reachable(np.clip(goal, *court), 5.0 * length)
+        x[:, n], z[:, n] = PchipInterpolator(moment, goal)(time).T
     return _on_foot(time, x, z, random.random(people))
+
+
+def _reachable(goals: Array, furthest: Array) -> Array:
+    """Bring each goal within reach of the one before."""
+    out = goals.copy()
+    for k in range(1, len(out)):
+        step = out[k] - out[k - 1]
+        out[k] = out[k - 1] + step * min(1, furthest[k] / max(np.hypot(*step), 1e-9))
+    return out
 
 
 def _on_foot(time: Array, x: Array, z: Array, start: Array) -> Choreography:
     """Return people who look where they go and step as fast as they move."""
-    span = np.gradient(time)[:, None] if len(time) > 1 else np.ones((1, 1))
-    vx, vz = (np.gradient(p, axis=0) / span if len(time) > 1 else 0 * p for p in (x, z))
+    vx, vz = np.gradient(x, time, axis=0), np.gradient(z, time, axis=0)
     speed = np.hypot(vx, vz)
-    steps = np.cumsum(speed / (0.75 + 0.25 * speed) * span, axis=0)
+    steps = np.cumsum(speed / (0.75 + 0.25 * speed) * np.gradient(time)[:, None], axis=0)
     running = np.clip((speed - 2) / 3, 0, 1)
     return Choreography(
         x=x,
         z=z,
-        heading=np.unwrap(np.arctan2(vx, vz), axis=0) if len(time) > 1 else np.arctan2(vx, vz),
+        heading=np.arctan2(vx, vz),
         phase=np.pi * steps + 2 * np.pi * start,
         stride=np.clip(0.35 * speed, 0.02, 0.5) + 0.35 * running,
         raised=0.25 * running,
@@ -161,17 +160,19 @@ def _formation(people: int, half_view: float) -> Array:
     rows = max(int(np.ceil(np.sqrt(people / 3))), 1)
     out = []
     for row, names in enumerate(np.array_split(np.arange(people), rows)):
-        z = 4.6 + 1.3 * row
-        wide = min(0.8 * half_view * z, 0.62 * len(names))
-        at = np.linspace(-wide, wide, len(names)) if len(names) > 1 else np.zeros(1)
+        z = 4.6 + min(1.3, 3.6 / rows) * row
+        apart = min(1.45 * half_view * z / max(len(names), 1), 1.3)
+        at = apart * (np.arange(len(names)) - (len(names) - 1) / 2)
         out.append(np.stack([at + 0.3 * (row % 2), np.full(len(names), z)], axis=-1))
     return np.concatenate(out)
 
 
-def _swapped(random: np.random.Generator, places: NDArray[np.intp], slots: Array) -> NDArray[np.intp]:
+def _swapped(
+    random: np.random.Generator, places: NDArray[np.intp], slots: Array
+) -> NDArray[np.intp]:
     """Exchange the slots of some pairs that stand near each other."""
     out = places.copy()
-    for _ in range(max(len(places) // 2, 1)):
+    for _ in range(len(places) // 2):
         one = random.integers(len(places))
         far = np.hypot(*(slots[out] - slots[out[one]]).T)
         other = np.argsort(far)[random.integers(min(4, len(places)))]

@@ -87,9 +87,7 @@ def draw_limbs(
 
 
 @nb.njit(cache=True, error_model='numpy', inline='always')
-def _span(
-    y: int, u0: float, v0: float, du: float, dv: float, widest: float
-) -> tuple[int, int]:
+def _span(y: int, u0: float, v0: float, du: float, dv: float, widest: float) -> tuple[int, int]:
     """Return the pixels of a row that a limb may cover: those near its axis near this row."""
     first, last = u0, u0 + du
     if abs(dv) > 1e-9:
@@ -105,7 +103,7 @@ def _shade(off_u: float, off_v: float, per_radius: float) -> float:
     u, v = off_u * per_radius, off_v * per_radius
     front = np.sqrt(max(1 - u * u - v * v, 0.0))
     light = max(u * _LIGHT[0] + v * _LIGHT[1] - front * _LIGHT[2], 0.0)
-    return _AMBIENT + (1 - _AMBIENT) * light
+    return float(_AMBIENT + (1 - _AMBIENT) * light)
 
 
 @nb.njit(cache=True, error_model='numpy', inline='always')
@@ -118,7 +116,9 @@ def _blend(
 
 
 @nb.njit(cache=True, error_model='numpy')
-def name_pixels(masks: NDArray[np.uint16], names: NDArray[np.int64], seen: NDArray[np.int64]) -> None:
+def name_pixels(
+    masks: NDArray[np.uint16], names: NDArray[np.int64], seen: NDArray[np.int64]
+) -> None:
     """Replace owners by their names, and count the pixels of each owner."""
     height, width = masks.shape
     for y in range(height):

@@ -41,7 +41,9 @@ class Room:
     lines: tuple[float, float, float] | None = None
 
 
-HALL = Room(10.5, ((176, 182, 186), (160, 167, 172)), (0.6, 0.6), ((150, 156, 150), (206, 205, 198)), 1.5)
+HALL = Room(
+    10.5, ((176, 182, 186), (160, 167, 172)), (0.6, 0.6), ((150, 156, 150), (206, 205, 198)), 1.5
+)
 STAGE = Room(9.0, ((76, 112, 150), (64, 97, 134)), (2.4, 0.16), ((70, 46, 52), (44, 30, 40)), 0.9)
 COURT = Room(
     21.0, ((126, 172, 206), (116, 161, 196)), (3.0, 0.3), ((120, 100, 84), (176, 164, 150)), 3.0,
@@ -52,7 +54,9 @@ COURT = Room(
 class Backdrop:
     """A room seen by one camera that may turn and sway a little around its resting pose."""
 
-    def __init__(self, room: Room, camera: CameraModel, rest: Pose, seed: int, moving: bool) -> None:
+    def __init__(
+        self, room: Room, camera: CameraModel, rest: Pose, seed: int, moving: bool
+    ) -> None:
         self._room, self._camera, self._rest = room, camera, rest
         self._wide = _widened(camera) if moving else camera
         self._picture = _paint(room, self._wide, rest, np.random.default_rng([seed, 0xF1]))
@@ -88,22 +92,30 @@ class Backdrop:
         there = plane_to_pixel(pose, self._camera, wall)
         here = plane_to_pixel(self._rest, self._wide, wall)
         up = np.array([[1, 0, 0], [0, 1, -rows.start], [0, 0, 1.0]])
-        return cv2.warpPerspective(
+        view = cv2.warpPerspective(
             self._picture,
             up @ there @ np.linalg.inv(here),
             (self._camera.width, rows.stop - rows.start),
             borderMode=cv2.BORDER_REPLICATE,
         )
+        return np.asarray(view, np.uint8)
 
 
 def _widened(camera: CameraModel) -> CameraModel:
     x, y = int(_MARGIN * camera.width), int(_MARGIN * camera.height)
     return CameraModel(
-        camera.width + 2 * x, camera.height + 2 * y, camera.fx, camera.fy, camera.cx + x, camera.cy + y
+        camera.width + 2 * x,
+        camera.height + 2 * y,
+        camera.fx,
+        camera.fy,
+        camera.cx + x,
+        camera.cy + y,
     )
 
 
-def _paint(room: Room, camera: CameraModel, pose: Pose, random: np.random.Generator) -> NDArray[np.uint8]:
+def _paint(
+    room: Room, camera: CameraModel, pose: Pose, random: np.random.Generator
+) -> NDArray[np.uint8]:
     """Render floor and wall, each pixel the mean of several samples."""
     n = _SUPERSAMPLED
     fine = CameraModel(
@@ -114,18 +126,18 @@ def _paint(room: Room, camera: CameraModel, pose: Pose, random: np.random.Genera
     u = (np.arange(fine.width) - fine.cx) / fine.fx
     v = (np.arange(fine.height) - fine.cy) / fine.fy
     ray_u, ray_v = np.meshgrid(u, v)
-    depth = 1 / np.maximum(floor, wall)
-    world = [
-        depth * (pose.rotation[0, k] * ray_u + pose.rotation[1, k] * ray_v + pose.rotation[2, k])
-        + pose.position[k]
-        for k in range(3)
-    ]
-    colour = np.where(
-        (floor >= wall)[..., None],
-        _floor(room, world[0], world[2], random),
-        _wall(room, world[0], -world[1], random),
-    ).astype(np.float32)
-    return np.rint(cv2.resize(colour, (camera.width, camera.height), interpolation=cv2.INTER_AREA)).astype(np.uint8)
+    colour = np.empty((fine.height, fine.width, 3), np.float32)
+    is_wall = wall > floor
+    for here in (~is_wall, is_wall):
+        depth = 1 / np.maximum(floor[here], wall[here])
+        ray = np.stack([ray_u[here] * depth, ray_v[here] * depth, depth])
+        x, y, z = pose.rotation.T @ ray + pose.position[:, None]
+        if here is is_wall:
+            colour[here] = _wall(room, x, -y, random)
+        else:
+            colour[here] = _floor(room, x, z, random)
+    size = (camera.width, camera.height)
+    return np.rint(cv2.resize(colour, size, interpolation=cv2.INTER_AREA)).astype(np.uint8)
 
 
 def _floor(room: Room, x: Array, z: Array, random: np.random.Generator) -> Array:
@@ -160,7 +172,9 @@ def _wall(room: Room, x: Array, up: Array, random: np.random.Generator) -> Array
     picture = (within < 0.3) & (np.abs(up - 1.9) < 0.35) & (panel % 3 == 0)
     paints = random.uniform(70, 190, (64, 3))[panel % 64]
     frame = picture & ((within > 0.285) | (np.abs(up - 1.9) > 0.33))
-    colour = np.where(picture[..., None], paints * (0.8 + 0.2 * np.cos(9 * up + x))[..., None], colour)
+    colour = np.where(
+        picture[..., None], paints * (0.8 + 0.2 * np.cos(9 * up + x))[..., None], colour
+    )
     return np.where(frame[..., None], 50.0, colour)
 
 

@@ -127,9 +127,7 @@ class Scene:
         image, depth = self._backdrop.view(pose)
         shade_floor(image, posed.spots)
         colours = self._cast.colours[posed.ids - 1]
-        drawn = draw(
-            image, depth, posed.joints, posed.scale, colours, posed.ids, self.camera.fx
-        )
+        drawn = draw(image, depth, posed.joints, posed.scale, colours, posed.ids, self.camera.fx)
         if self._sensor is not None:
             depth = self._sensor.measure(depth, int(self._clock.index[number]))
         there = drawn.covered >= LEAST_PIXELS
@@ -193,8 +191,8 @@ def make_scene(
     kept = random.random(frames) >= drop_rate
     kept[0] = True
     clock = Clock(np.flatnonzero(kept), fps)
-    all_times = np.arange(frames) / fps
-    plan = MOTIONS[motion](random, all_times, figures, width / 2 / focal)
+    time = np.arange(max(frames, 2)) / fps
+    plan = MOTIONS[motion](random, time, figures, width / 2 / focal)
     tall = random.normal(1.72, 0.06, figures).clip(1.55, 1.9)
     cast = StagedCast(
         plan.select(clock.index), tall, wardrobe(random, figures, same_clothing), camera
@@ -240,14 +238,16 @@ def scene_from_boxes(
     Raises:
         UserError: If boxes are not finite or inverted, or a number is out of range.
     """
-    rows, people = _box_rows(frame, ids, xyxy, scale)
-    count = int(frames or rows.frame.max(initial=0) + 1)
+    number, person, boxes = _box_rows(frame, ids, xyxy)
+    people = int(person.max(initial=-1)) + 1
+    count = frames or int(number.max(initial=0)) + 1
     wide, tall = round(width * scale), round(height * scale)
     _check('boxes', people, count, wide, tall, fps, 0.0)
     random = np.random.default_rng([seed, 0xB0C5])
-    camera, above = level_camera(rows.xyxy, wide, tall)
-    cast = BoxedCast(rows, wardrobe(random, people, same_clothing), camera, above)
-    depth = foot_depth(rows.xyxy[:, 3], camera, above)
+    camera, above = level_camera(boxes * scale, wide, tall)
+    depth = foot_depth(boxes[:, 3] * scale, camera, above)
+    rows = BoxRows(number, person, boxes * scale, depth)
+    cast = BoxedCast(rows, wardrobe(random, people, same_clothing), camera)
     room = replace(HALL, wall=1.1 * depth.max(initial=8.0) + 1)
     rest = Pose.at(above)
     backdrop = Backdrop(room, camera, rest, seed, moving=False)
@@ -290,11 +290,11 @@ def _camera_path(
 
 
 def _box_rows(
-    frame: ArrayLike, ids: ArrayLike, xyxy: ArrayLike, scale: float
-) -> tuple[BoxRows, int]:
-    """Sort and check the rows of a ground truth; return them and the number of identities."""
+    frame: ArrayLike, ids: ArrayLike, xyxy: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Check a ground truth; return frame from 0, person from 0, and box, sorted by frame."""
     frames, boxes = np.asarray(frame, np.int64), np.asarray(xyxy, np.float64).reshape(-1, 4)
-    names, person = np.unique(np.asarray(ids, np.int64), return_inverse=True)
+    person = np.unique(np.asarray(ids, np.int64), return_inverse=True)[1]
     if not len(frames) == len(person) == len(boxes):
         counts = f'{len(frames)}, {len(person)}, {len(boxes)}'
         raise UserError(f'scene: frames, ids and boxes must be as many; they are {counts}')
@@ -306,4 +306,4 @@ def _box_rows(
             'give finite, upright boxes in frames from 1'
         )
     order = np.argsort(frames, kind='stable')
-    return BoxRows(frames[order] - 1, person[order], boxes[order] * scale), len(names)
+    return frames[order] - 1, person[order], boxes[order]

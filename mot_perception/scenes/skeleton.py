@@ -84,7 +84,7 @@ class Gesture:
 
 
 def joints(gesture: Gesture) -> Array:
-    """Return N×25×3 joints of bodies of height 1 whose lower foot stands on the ground.
+    """Return N×25×3 joints of bodies of height 1 that stand on the ground.
 
     Axes: right of the body, down, forward of the body; origin on the ground below the pelvis.
     """
@@ -107,8 +107,7 @@ def joints(gesture: Gesture) -> Array:
         out[:, rib] = out[:, CHEST] + (side * 0.046, 0.0, 0.0)
         out[:, waist] = out[:, PELVIS] + (side * 0.036, -0.05, 0.0)
         _arm(out, gesture, side, (shoulder, sleeve, elbow, hand))
-    lowest = out[:, [L_ANKLE, R_ANKLE, L_TOE, R_TOE], 1].max(1)
-    out[..., 1] -= lowest[:, None] + _SOLE
+    out[..., 1] -= out[..., 1].max(1, keepdims=True) + _SOLE
     return out
 
 
