@@ -18,16 +18,17 @@ from mot_perception.evaluation.scores import Scores, SequenceScores
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SHOWN = 'HOTA', 'AssA', 'DetA', 'IDF1', 'MOTA', 'IDSW', 'FP', 'FN', 'Frag', 'gt_ids', 'ids'
+_SHOWN = 'HOTA', 'AssA', 'DetA', 'IDF1', 'MOTA', 'IDSW', 'FP', 'FN', 'ids'
+"""What fits into a terminal of 80 columns; JSON and CSV have the rest."""
 _FORMAT_VERSION = 1
 
 
 def score_table(scores: Scores, title: str | None = None) -> Table:
     """Return a table for `rich.print`: a line per sequence and one for all of them."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column('sequence')
     for name in _SHOWN:
-        table.add_column(name, justify='right')
+        table.add_column(name, justify='right', no_wrap=True)
     for row in scores.sequences:
         table.add_row(Text(row.name), *_cells(row))
     if len(scores.sequences) != 1:
