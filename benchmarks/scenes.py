@@ -12,11 +12,14 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import cv2
 
 from mot_perception.scenes.scene import Scene, make_scene, scene_from_boxes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FRAMES = 200
 WANTED = 60
@@ -36,7 +39,8 @@ def measure(name: str, make: Callable[[], Scene]) -> None:
     cpu, clock = statistics.median(spent), statistics.median(wall)
     print(
         f'{name:<34}{len(frame.ids):>8}{1000 * made:>12.0f}'
-        f'{1000 * cpu:>12.2f}{1000 * clock:>12.2f}{1 / cpu:>10.0f}{"yes" if 1 / cpu >= WANTED else "NO":>8}'
+        f'{1000 * cpu:>12.2f}{1000 * clock:>12.2f}{1 / cpu:>10.0f}'
+        f'{"yes" if 1 / cpu >= WANTED else "NO":>8}'
     )
 
 

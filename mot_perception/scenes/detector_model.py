@@ -74,7 +74,8 @@ class DetectorModel:
 
         Args:
             xyxy: float N×4, true boxes in pixels.
-            visibility: float N, share of each figure that is not hidden, in [0, 1].
+            visibility: float N, share of each figure that is not hidden, in [0, 1]; the profiles
+                were measured with that of `visibility_of`.
             width: Image width in pixels.
             height: Image height in pixels.
             ids: int N. With them errors have memory, as real ones do; without, every frame errs

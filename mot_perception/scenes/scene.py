@@ -33,12 +33,12 @@ START_NS = NANOSECONDS
 LEAST_PIXELS = 12
 """A figure that would cover less, even if nothing hid it, is not in the frame."""
 
-_ROOMS: dict[str, tuple[Room, float, float]] = {
-    'walk': (HALL, 1.9, 0.17),
-    'dance': (STAGE, 1.6, 0.10),
-    'sport': (COURT, 3.6, 0.24),
+_ROOMS: dict[str, tuple[Room, float, float, float]] = {
+    'walk': (HALL, 1.9, 0.17, 0.9),
+    'dance': (STAGE, 1.6, 0.10, 0.9),
+    'sport': (COURT, 3.6, 0.24, 1.15),
 }
-"""Room, height of the camera in metres, its pitch in radians."""
+"""Room; the camera's height in metres, pitch in radians, focal length in image widths."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ def make_scene(
     """
     _check(motion, figures, frames, width, height, fps, drop_rate)
     random = np.random.default_rng([seed, 0x5CE])
-    focal = 0.9 * width
+    room, above, pitch, zoom = _ROOMS[motion]
+    focal = zoom * width
     camera = CameraModel(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    room, above, pitch = _ROOMS[motion]
     kept = random.random(frames) >= drop_rate
     kept[0] = True
     clock = Clock(np.flatnonzero(kept), fps)
