@@ -81,9 +81,10 @@ def _hidden(masks: NDArray[np.bool_], foot: NDArray[np.float64]) -> NDArray[np.b
 
 
 def _scaled(xyxy: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """Return the boxes grown about their centres."""
-    margin = (xyxy[:, 2:] - xyxy[:, :2]) * ((factor - 1) / 2)
-    return np.hstack([xyxy[:, :2] - margin, xyxy[:, 2:] + margin])
+    """Return the boxes grown about their centres; infinite ones become NaN, which is nowhere."""
+    with np.errstate(invalid='ignore', over='ignore'):
+        margin = (xyxy[:, 2:] - xyxy[:, :2]) * ((factor - 1) / 2)
+        return np.hstack([xyxy[:, :2] - margin, xyxy[:, 2:] + margin])
 
 
 def _modes(log_depth: NDArray[np.float32], regions: NDArray[np.bool_]) -> NDArray[np.float32]:
