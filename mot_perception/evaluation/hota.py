@@ -12,7 +12,7 @@ _EPS = float(np.finfo(float).eps)
 
 
 class FastHota(HOTA):  # type: ignore[misc]
-    """HOTA (Luiten et al., IJCV 2021), six times as fast as TrackEval's, with its results.
+    """HOTA (Luiten et al., IJCV 2021) with TrackEval's results, several times as fast.
 
     One assignment per frame serves all thresholds, as in TrackEval; what a threshold keeps of it
     is counted once for the whole sequence. Everything else, the combination of sequences too, is

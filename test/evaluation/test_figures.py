@@ -135,6 +135,14 @@ def test_few_tracks_share_no_colour():
     assert identity_colours(track_runs(no_rows())) == {}
 
 
+def test_a_colour_is_free_again_when_its_track_has_ended():
+    alone = [(k, 1, 10 * k + 1, 10 * k + 10) for k in range(2 * COLOURS)]
+    together = [(100 + k, 1, 1000, 1100) for k in range(COLOURS - 1)]
+    lasting = [(99, 1, 1, 2000)]
+    colours = identity_colours(runs(*alone, *lasting, *together))
+    assert len({colours[k] for k in (99, *range(100, 100 + COLOURS - 1))}) == COLOURS
+
+
 def test_stage_times():
     fast, slow = stage_times({'fast': np.full(10, 0.001), 'slow': np.arange(1, 4) / 1000})
     assert (fast.mean, fast.p50, fast.worst) == pytest.approx((1, 1, 1))
