@@ -17,7 +17,9 @@ from mot_perception.bags.picture_codec import decode_compressed_depth, decode_co
 from mot_perception.bags.rows import MotRows
 from mot_perception.bags.sequence import GroundTruth, Item, Sequence
 from mot_perception.bags.synchronise import Stamped, synchronise
-from mot_perception.bags.topics import COMPRESSED_IMAGE, Topics, choose_topics
+from mot_perception.bags.topic_choice import choose_topics
+from mot_perception.bags.topics import Topics
+from mot_perception.bags.typestore import COMPRESSED_IMAGE
 from mot_perception.types import NANOSECONDS, Frame, TrackState
 
 if TYPE_CHECKING:

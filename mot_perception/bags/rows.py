@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,7 +77,9 @@ class MotRows:
         Args:
             length: Number of frames; by default up to the last frame with a row.
         """
-        count = self.last_frame if length is None else length
-        bounds = np.searchsorted(self.frame, np.arange(1, count + 2)).tolist()
+        length = self.last_frame if length is None else length
+        known = min(length, self.last_frame)
+        bounds = np.searchsorted(self.frame, np.arange(1, known + 2)).tolist()
         for start, stop in pairwise(bounds):
             yield self.select(slice(start, stop))
+        yield from repeat(self.select(slice(0, 0)), length - known)

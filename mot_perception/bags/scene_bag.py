@@ -11,7 +11,14 @@ from mot_perception.bags.detection_messages import detections_to_message
 from mot_perception.bags.image_codec import encode_image
 from mot_perception.bags.messages import camera_info_message, header_of, tracked_frame_to_message
 from mot_perception.bags.picture_codec import encode_compressed_image
-from mot_perception.bags.typestore import message_classes
+from mot_perception.bags.typestore import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    DETECTIONS,
+    IMAGE,
+    TRACKS,
+    message_classes,
+)
 from mot_perception.types import TrackedFrame, Tracks, TrackState
 
 if TYPE_CHECKING:
@@ -19,12 +26,12 @@ if TYPE_CHECKING:
 
     from mot_perception.bags.sequence import GroundTruth, Item
 
-IMAGE = '/camera/image_raw'
-COMPRESSED = '/camera/image_raw/compressed'
-DEPTH = '/camera/depth/image_raw'
-CAMERA_INFO = '/camera/camera_info'
-DETECTIONS = '/detections'
-GROUND_TRUTH = '/ground_truth'
+IMAGE_TOPIC = '/camera/image_raw'
+COMPRESSED_TOPIC = '/camera/image_raw/compressed'
+DEPTH_TOPIC = '/camera/depth/image_raw'
+CAMERA_INFO_TOPIC = '/camera/camera_info'
+DETECTIONS_TOPIC = '/detections'
+GROUND_TRUTH_TOPIC = '/ground_truth'
 
 
 class SceneBagWriter(BagWriter):
@@ -58,27 +65,27 @@ class SceneBagWriter(BagWriter):
         stamp, header = frame.stamp_ns, header_of(frame, make)
         if frame.camera is not None:
             info = camera_info_message(frame.camera, header, make)
-            self.put(CAMERA_INFO, 'sensor_msgs/msg/CameraInfo', stamp, info)
+            self.put(CAMERA_INFO_TOPIC, CAMERA_INFO, stamp, info)
         if frame.image is not None and self._jpeg:
             picture = encode_compressed_image(frame.image, header, make.CompressedImage)
-            self.put(COMPRESSED, 'sensor_msgs/msg/CompressedImage', stamp, picture)
+            self.put(COMPRESSED_TOPIC, COMPRESSED_IMAGE, stamp, picture)
         elif frame.image is not None:
             image = encode_image(frame.image, 'bgr8', header, make.Image)
-            self.put(IMAGE, 'sensor_msgs/msg/Image', stamp, image)
+            self.put(IMAGE_TOPIC, IMAGE, stamp, image)
         if frame.depth is not None:
             depth = encode_image(frame.depth, '16UC1', header, make.Image)
-            self.put(DEPTH, 'sensor_msgs/msg/Image', stamp, depth)
+            self.put(DEPTH_TOPIC, IMAGE, stamp, depth)
         if item.detections is not None:
             found = detections_to_message(
                 item.detections, header, make, class_names=self._class_names
             )
-            self.put(DETECTIONS, 'vision_msgs/msg/Detection2DArray', stamp, found)
+            self.put(DETECTIONS_TOPIC, DETECTIONS, stamp, found)
         if item.ground_truth is not None:
             truth = TrackedFrame(
                 frame, _as_tracks(item.ground_truth, stamp), source='ground_truth'
             )
             message = tracked_frame_to_message(truth, make, self._class_names)
-            self.put(GROUND_TRUTH, 'mot_perception/msg/TrackedObjectArray', stamp, message)
+            self.put(GROUND_TRUTH_TOPIC, TRACKS, stamp, message)
 
 
 def _as_tracks(truth: GroundTruth, stamp_ns: int) -> Tracks:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from mot_perception.bags.bag_file import BagFile
 from mot_perception.bags.bag_writer import BagWriter
 from mot_perception.bags.messages import message_to_tracked_frame, tracked_frame_to_message
-from mot_perception.bags.typestore import message_classes
+from mot_perception.bags.typestore import TRACKS, message_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mot_perception.types import TrackedFrame
-
-TRACKED_OBJECTS = 'mot_perception/msg/TrackedObjectArray'
 
 
 class TracksBagWriter(BagWriter):
@@ -44,7 +42,7 @@ class TracksBagWriter(BagWriter):
             topic: Where to; each sequence of a set needs its own, such as `/<sequence>/tracks`.
         """
         message = tracked_frame_to_message(tracked, message_classes(), self._class_names)
-        self.put(topic, TRACKED_OBJECTS, tracked.frame.stamp_ns, message)
+        self.put(topic, TRACKS, tracked.frame.stamp_ns, message)
 
 
 def read_tracks(path: Path | str, topic: str = '/tracks') -> Iterator[TrackedFrame]:
@@ -58,6 +56,6 @@ def read_tracks(path: Path | str, topic: str = '/tracks') -> Iterator[TrackedFra
         UserError: Missing, damaged, or without that topic.
     """
     with BagFile(Path(path)) as bag:
-        connection = bag.topic(topic, [TRACKED_OBJECTS])
+        connection = bag.topic(topic, [TRACKS])
         for _, _, raw in bag.messages([connection]):
             yield message_to_tracked_frame(bag.decode(raw, connection))

@@ -25,6 +25,9 @@ PACKAGES = (
 OWN = 'TrackedObject', 'TrackedObjectArray'
 TRACKS = 'mot_perception/msg/TrackedObjectArray'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 
 @cache

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mot_perception.bags import image_size
 from mot_perception.bags.image_codec import COLOUR, decode_depth, decode_image, encode_image
 from mot_perception.bags.picture_codec import (

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mot_perception.bags.detection_messages import (
     ClassIndex,
     detections_to_message,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from mot_perception.bags import mot_table
 from mot_perception.bags.mot import read_mot, write_mot
 from mot_perception.bags.rows import MotRows

@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+
 from mot_perception.bags.mot import write_mot
 from mot_perception.bags.outputs import whole, writable_folder
 from mot_perception.bags.rows import MotRows
