@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mot_perception.bags.image_files import image_item
 from mot_perception.bags.mot import read_mot
-from mot_perception.bags.motchallenge import is_motchallenge
+from mot_perception.bags.motchallenge import SEQINFO, TRUTH, is_motchallenge
 from mot_perception.bags.rows import MotRows
+from mot_perception.bags.seqinfo import SeqInfo, frame_rate, read_seqinfo
 from mot_perception.bags.sequence import Sequence
 from mot_perception.bags.source import open_source
 from mot_perception.errors import UserError
 from mot_perception.evaluation.metrics import evaluate
 from mot_perception.evaluation.pairs import SequencePair
-from mot_perception.evaluation.track_files import read_tracks
+from mot_perception.evaluation.track_files import is_bag, read_tracks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mot_perception.bags.sequence import Item
     from mot_perception.evaluation.scores import Scores
+
+_KINDS = 'a gt.txt, a MOTChallenge sequence, a folder of such sequences, or a bag'
 
 
 def evaluate_folders(
@@ -72,23 +76,43 @@ def folder_pairs(
 
 
 def _ground_truth(path: Path) -> list[Sequence]:
-    if not path.is_file() or path.suffix != '.txt':
+    """Open the annotation alone: neither images nor detections of a folder are looked at."""
+    if not path.exists():
+        raise UserError(f'{path}: does not exist; give {_KINDS}')
+    if is_bag(path):
         return open_source(path)
-    folder = path.resolve().parent.parent
-    if path.resolve().parent.name == 'gt' and is_motchallenge(folder):
-        return [replace(it, read_ground_truth=_reader(path)) for it in open_source(folder)]
-    return [_lone(path)]
+    if path.is_file():
+        of_sequence = path.resolve().parent.name == 'gt'
+        return [_annotated(path.resolve().parent.parent if of_sequence else path, path)]
+    if is_motchallenge(path):
+        return [_annotated(path, path / TRUTH)]
+    members = [it for it in sorted(path.iterdir()) if it.is_dir() and is_motchallenge(it)]
+    if not members:
+        raise UserError(f'{path}: holds no ground truth; give {_KINDS}')
+    return [_annotated(member, member / TRUTH) for member in members]
 
 
-def _lone(path: Path) -> Sequence:
-    """Return a gt.txt without a sequence around it as one without frames."""
+def _annotated(folder: Path, truth: Path) -> Sequence:
+    """Return a sequence of empty frames with the stamps that a replay gives them."""
+    info = read_seqinfo(folder / SEQINFO) if folder.is_dir() else SeqInfo()
+    count = info.length or 0
+
+    def frames() -> Iterator[Item]:
+        rate = frame_rate(info.fps, folder)
+        return (image_item(index, rate, (info.width, info.height), None) for index in range(count))
+
     return Sequence(
-        path.stem, None, 0, 0, None, False, False, [path], lambda: iter(()), _reader(path)
+        name=folder.resolve().name if folder.is_dir() else truth.stem,
+        fps=info.fps,
+        width=info.width,
+        height=info.height,
+        length=info.length,
+        has_images=False,
+        has_detections=False,
+        input_files=[truth],
+        frames=frames,
+        read_ground_truth=lambda: read_mot(truth, kind='gt') if truth.exists() else None,
     )
-
-
-def _reader(path: Path) -> Callable[[], MotRows]:
-    return lambda: read_mot(path, kind='gt')
 
 
 def _missing(tracks: Path, sequence: Sequence, sequences: list[Sequence]) -> str:

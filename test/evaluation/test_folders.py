@@ -104,6 +104,7 @@ def test_missing_sequences_count_as_missed_when_allowed(gt, tracks):
     ('truth', 'found', 'says'),
     [
         ('nowhere', '', 'nowhere: does not exist'),
+        ('../out', '', 'out: holds no ground truth'),
         ('', 'nowhere', 'nowhere: does not exist'),
         ('', 'tango.txt', 'one file for 2 sequences'),
     ],
@@ -118,6 +119,17 @@ def test_a_sequence_without_truth_is_named(gt, tracks):
     (gt / 'tango/gt/gt.txt').unlink()
     with pytest.raises(UserError, match='tango has no ground truth'):
         evaluate_folders(gt, tracks)
+
+
+def test_detections_are_not_read(gt, tracks):
+    (gt / 'tango/det').mkdir()
+    (gt / 'tango/det/det.txt').write_text('no detections')
+    assert len(evaluate_folders(gt, tracks).sequences) == 2
+
+
+def test_a_sequence_without_seqinfo_ends_with_its_last_row(gt, tracks):
+    (gt / 'tango/seqinfo.ini').unlink()
+    assert evaluate_folders(gt, tracks).sequences[1].frames == 20
 
 
 def test_tracks_beyond_the_sequence_are_named(gt, tracks):
