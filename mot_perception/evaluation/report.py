@@ -224,5 +224,9 @@ def _flat(prefix: str, value: object) -> list[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    text = f'{value:.6g}' if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f'{value:.6g}'
+    if isinstance(value, int) and not isinstance(value, bool):
+        return spaced(value)
+    text = str(value)
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + ' …'
