@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -16,7 +18,6 @@ FAILED = 2
 app = typer.Typer(
     name='mot-perception',
     help='Track objects in camera images: who is who, frame after frame.',
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -24,6 +25,7 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the program with the arguments of the command line, then leave it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
     sys.exit(main(sys.argv[1:]))
 
 
@@ -36,12 +38,18 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, or 2 if something went wrong or the user interrupted.
     """
+    command = typer.main.get_command(app)
     try:
-        app(arguments, standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):
+        # Not app(arguments): that would turn an interrupt into an exit code of its own.
+        with command.make_context('mot-perception', arguments or ['--help']) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except KeyboardInterrupt:
         return _fail('interrupted; nothing was kept')
     except TyperException as error:
-        return _fail(f'{error}; see mot-perception {_verb(arguments)}--help')
+        message = getattr(error, 'format_message', error.__str__)().rstrip('.')
+        return _fail(f'{message}; see mot-perception {_verb(arguments)}--help')
     except UserError as error:
         return _fail(str(error))
     except OSError as error:
@@ -84,7 +92,7 @@ def _register() -> None:
     from mot_perception.cli.replay import replay
     from mot_perception.cli.scene import scene
 
-    examples = {
+    examples: dict[Callable[..., object], str] = {
         replay: 'replay recording/ --config selftrencmot --out result/',
         evaluate: 'evaluate --gt dancetrack/val --tracks result/ --csv scores.csv',
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',

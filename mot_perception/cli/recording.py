@@ -12,7 +12,7 @@ from mot_perception.bags.rows import MotRows
 from mot_perception.bags.tracks_bag import TracksBagWriter
 from mot_perception.bags.video_writer import AnnotatedVideoWriter
 from mot_perception.pipeline import Pipeline
-from mot_perception.types import NANOSECONDS
+from mot_perception.types import NANOSECONDS, Detections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,16 +97,13 @@ def record(
     """
     pipeline, gathered = Pipeline(config), _Gathered()
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(writer)
-            for writer in (
-                TracksBagWriter(bag) if bag else None,
-                AnnotatedVideoWriter(video, fps=sequence.fps) if video else None,
-            )
-            if writer is not None
-        ]
+        writers: list[TracksBagWriter | AnnotatedVideoWriter] = []
+        if bag is not None:
+            writers.append(stack.enter_context(TracksBagWriter(bag)))
+        if video is not None:
+            writers.append(stack.enter_context(AnnotatedVideoWriter(video, fps=sequence.fps)))
         for item in items:
-            tracked = pipeline.step(item.frame, item.detections)
+            tracked = pipeline.step(item.frame, item.detections or Detections.empty())
             gathered.add(tracked)
             for writer in writers:
                 writer.write(tracked)

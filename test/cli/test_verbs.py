@@ -1,0 +1,248 @@
+"""Every verb end to end on a small scene, as a function and as a program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import mot_perception
+from mot_perception.bags.mot import read_mot
+from mot_perception.bags.reader import open_bag
+from mot_perception.cli.bench import bench
+from mot_perception.cli.demo import demo
+from mot_perception.cli.evaluate import evaluate
+from mot_perception.cli.main import app, main
+from mot_perception.cli.replay import replay
+from mot_perception.cli.scene import scene
+
+FRAMES = 45
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory) -> Path:
+    return scene(
+        tmp_path_factory.mktemp('cli') / 'hall',
+        people=4,
+        seconds=FRAMES / 30,
+        size=(320, 180),
+        seed=5,
+        quiet=True,
+    )
+
+
+@pytest.fixture(scope='module')
+def result(bag, tmp_path_factory):
+    out = tmp_path_factory.mktemp('result') / 'out'
+    return replay(bag, out=out, config='selftrencmot', quiet=True)
+
+
+@pytest.fixture
+def sequence(tmp_path) -> Path:
+    """A MOTChallenge sequence without images: two people walk apart."""
+    return make_sequence(tmp_path / 'apart')
+
+
+def make_sequence(folder: Path, frames: int = 20) -> Path:
+    (folder / 'gt').mkdir(parents=True)
+    (folder / 'det').mkdir()
+    rows = [
+        (t, k, 100 + (2 * k - 3) * 3 * t, 50, 30, 80) for t in range(1, frames + 1) for k in (1, 2)
+    ]
+    box = '{0},{1},{2},{3},{4},{5}'
+    (folder / 'gt/gt.txt').write_text(''.join(f'{box},1,1,1\n'.format(*row) for row in rows))
+    (folder / 'det/det.txt').write_text(
+        ''.join(f'{box},0.9,-1,-1,-1\n'.format(row[0], -1, *row[2:]) for row in rows)
+    )
+    (folder / 'seqinfo.ini').write_text(
+        f'[Sequence]\nname={folder.name}\nframeRate=20\nseqLength={frames}\n'
+        'imWidth=640\nimHeight=360\n'
+    )
+    return folder
+
+
+class TestReplay:
+    def test_writes_all_outputs(self, result):
+        names = sorted(path.name for path in result.out.iterdir())
+        assert names == ['hall.mp4', 'hall.txt', 'report.html', 'run.json', 'tracks']
+
+    def test_tracks_people(self, result):
+        assert result.frames == FRAMES
+        assert result.scores.combined.gt_ids == 4
+        assert result.scores.combined.HOTA > 60
+
+    def test_text_holds_confirmed_tracks_with_real_scores(self, result):
+        rows = read_mot(result.out / 'hall.txt', kind='tracks')
+        np.testing.assert_allclose(rows.xyxy, result.runs[0].rows.xyxy, atol=2e-3)
+        np.testing.assert_array_equal(rows.id, result.runs[0].rows.id)
+        assert 0 < rows.score.min() < rows.score.max() <= 1
+
+    def test_bag_holds_every_frame(self, result):
+        from rosbags.highlevel import AnyReader
+
+        from mot_perception.bags.typestore import typestore
+
+        with AnyReader([result.out / 'tracks'], default_typestore=typestore()) as reader:
+            messages = [reader.deserialize(m[2], m[0].msgtype) for m in reader.messages()]
+        assert len(messages) == FRAMES
+        assert [m.frame_index for m in messages] == list(range(FRAMES))
+        assert all(m.depth_is_metric for m in messages)
+
+    def test_video_has_every_frame(self, result):
+        video = cv2.VideoCapture(str(result.out / 'hall.mp4'))
+        assert video.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
+
+    def test_run_json_says_what_ran(self, result, bag):
+        run = json.loads((result.out / 'run.json').read_text('utf-8'))
+        assert run['versions']['mot_perception'] == mot_perception.__version__
+        assert run['configuration']['appearance'] == {'backend': 'stripes'}
+        assert run['frames'] == {'hall': FRAMES}
+        assert set(run['milliseconds']) >= {'association', 'appearance', 'masks'}
+        assert {Path(name).name for name in run['sha256']} >= {'hall.mcap'}
+        assert all(len(digest) == 64 for digest in run['sha256'].values())
+
+    def test_report_is_self_contained(self, result):
+        html = (result.out / 'report.html').read_text('utf-8')
+        assert 'hall' in html
+        assert 'src="http' not in html
+        assert 'href="http' not in html
+
+    def test_same_input_same_tracks(self, result, bag, tmp_path):
+        again = replay(bag, out=tmp_path / 'again', config='selftrencmot', quiet=True)
+        text = (again.out / 'hall.txt').read_bytes()
+        assert text == (result.out / 'hall.txt').read_bytes()
+
+    def test_sequence_without_images_has_no_video(self, sequence, tmp_path):
+        made = replay(sequence, out=tmp_path / 'out', quiet=True)
+        assert not list(made.out.glob('*.mp4'))
+        assert made.scores.combined.IDSW == 0
+        assert made.runs[0].size == (640, 360)
+
+    def test_set_has_a_text_and_a_bag_each(self, tmp_path):
+        for name in ('one', 'two'):
+            make_sequence(tmp_path / 'set' / name)
+        made = replay(tmp_path / 'set', out=tmp_path / 'out', quiet=True)
+        names = {path.relative_to(made.out).as_posix() for path in made.out.rglob('*')}
+        assert {'one.txt', 'two.txt', 'tracks/one', 'tracks/two', 'report.html'} <= names
+        assert [row.name for row in made.scores.sequences] == ['one', 'two']
+
+    def test_detections_from_a_file(self, sequence, tmp_path):
+        """A folder of images and the det.txt of another program."""
+        images = tmp_path / 'images'
+        images.mkdir()
+        for index in range(20):
+            cv2.imwrite(str(images / f'{index:06d}.jpg'), np.zeros((360, 640, 3), np.uint8))
+        det = sequence / 'det/det.txt'
+        made = replay(images, detections=det, fps=20, out=tmp_path / 'out', quiet=True)
+        direct = replay(sequence, out=tmp_path / 'direct', quiet=True)
+        assert made.scores is None
+        assert (made.out / 'images.txt').read_bytes() == (direct.out / 'apart.txt').read_bytes()
+        assert (made.out / 'images.mp4').exists()
+
+    def test_scores_of_another_range(self, sequence, tmp_path):
+        det = sequence / 'det/det.txt'
+        before = replay(sequence, out=tmp_path / 'before', quiet=True)
+        det.write_text(det.read_text().replace(',0.9,', ',130,'))
+        after = replay(sequence, score_range=(-50, 150), out=tmp_path / 'after', quiet=True)
+        assert (after.out / 'apart.txt').read_bytes() == (before.out / 'apart.txt').read_bytes()
+
+    def test_interpolation_is_asked_for(self, tmp_path):
+        """A detector that sees nothing in frames 40 to 45 leaves a gap; filling it is a choice."""
+        folder = make_sequence(tmp_path / 'gap', frames=60)
+        det = folder / 'det/det.txt'
+        seen = [
+            row for row in det.read_text().splitlines() if not 40 <= int(row.split(',')[0]) <= 45
+        ]
+        det.write_text('\n'.join(seen))
+        as_is = replay(folder, out=tmp_path / 'as_is', quiet=True)
+        filled = replay(folder, out=tmp_path / 'filled', interpolate=True, quiet=True)
+        assert not np.isin(as_is.runs[0].rows.frame, range(40, 46)).any()
+        assert set(filled.runs[0].rows.frame) >= set(range(40, 46))
+
+    def test_no_evaluate(self, sequence, tmp_path):
+        assert replay(sequence, out=tmp_path / 'out', evaluate=False, quiet=True).scores is None
+
+    def test_outputs_can_be_switched_off(self, bag, tmp_path):
+        config = tmp_path / 'c.yaml'
+        config.write_text('output: {video: false, bag: false, report: false}')
+        made = replay(bag, out=tmp_path / 'out', config=str(config), quiet=True)
+        assert sorted(path.name for path in made.out.iterdir()) == ['hall.txt', 'run.json']
+
+
+class TestEvaluate:
+    def test_same_numbers_as_replay(self, bag, result, tmp_path):
+        scores = evaluate(
+            gt=bag, tracks=result.out, json=tmp_path / 's.json', csv=tmp_path / 's.csv', quiet=True
+        )
+        assert pytest.approx(result.scores.combined.HOTA, abs=0.05) == scores.combined.HOTA
+        assert json.loads((tmp_path / 's.json').read_text())['combined']['gt_ids'] == 4
+        assert (tmp_path / 's.csv').read_text().startswith('name,HOTA')
+
+    def test_ground_truth_against_itself(self, sequence):
+        gt = sequence / 'gt/gt.txt'
+        scores = evaluate(gt=gt, tracks=gt, quiet=True)
+        assert scores.combined.HOTA == scores.combined.MOTA == scores.combined.IDF1 == 100
+
+
+class TestScene:
+    def test_bag_has_everything(self, bag):
+        items = list(open_bag(bag))
+        assert len(items) == FRAMES
+        item = items[10]
+        assert item.frame.image.shape == (180, 320, 3)
+        assert item.frame.depth.shape == (180, 320)
+        assert item.frame.camera.width == 320
+        assert len(item.ground_truth.ids) >= 1
+        assert len(item.detections) >= 1
+
+    def test_ground_truth_of_a_sequence_moves_the_people(self, sequence, tmp_path):
+        made = scene(tmp_path / 'real', boxes=sequence, size=(320, 180), quiet=True)
+        items = list(open_bag(made))
+        assert len(items) == 20
+        assert items[0].frame.width == 320
+        assert items[3].ground_truth.ids.tolist() == [1, 2]
+
+
+def test_bench_times_every_stage():
+    results = bench(objects=[3], frames=20, quiet=True)
+    stages = {(r.config, r.stage) for r in results}
+    assert {('motion', 'association'), ('selftrencmot', 'masks'), ('motion', 'step')} <= stages
+    assert all(r.milliseconds > 0 for r in results)
+
+
+def test_demo(tmp_path, capfd):
+    made = demo(out=tmp_path / 'demo', people=3, seconds=1.0)
+    assert (tmp_path / 'demo/crossing/metadata.yaml').exists()
+    assert (made.out / 'report.html').exists()
+    out, _ = capfd.readouterr()
+    for word in ('HOTA', 'AssA', 'DetA', 'IDF1', 'MOTA', 'IDSW', 'association', 'frames/s'):
+        assert word in out
+
+
+class TestProgram:
+    def test_version(self, capsys):
+        assert main(['--version']) == 0
+        assert capsys.readouterr().out.strip() == mot_perception.__version__
+
+    @pytest.mark.parametrize('verb', [command.name for command in app.registered_commands])
+    def test_help_shows_an_example(self, verb, capsys):
+        assert main([verb, '--help']) == 0
+        assert f'Example: mot-perception {verb}' in ' '.join(capsys.readouterr().out.split())
+
+    def test_replay(self, sequence, tmp_path, capsys):
+        assert main(['replay', str(sequence), '--out', str(tmp_path / 'out')]) == 0
+        out, err = capsys.readouterr()
+        assert 'HOTA' in out
+        assert '20 frames' in out
+        assert '20/20' in err
+
+    def test_quiet(self, sequence, tmp_path, capsys):
+        assert main(['replay', str(sequence), '-q', '--out', str(tmp_path / 'out')]) == 0
+        assert capsys.readouterr() == ('', '')
+
+    def test_score_range_takes_two_numbers(self, sequence, tmp_path):
+        arguments = ['replay', str(sequence), '-q', '--out', str(tmp_path / 'out')]
+        assert main([*arguments, '--score-range', '0', '1']) == 0
