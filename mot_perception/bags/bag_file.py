@@ -66,7 +66,7 @@ class BagFile:
         for it in self._reader.connections:
             before = topics[it.topic].msgcount if it.topic in topics else 0
             topics[it.topic] = it._replace(msgcount=it.msgcount + before)
-        return [it for it in topics.values() if it.msgcount]
+        return [it for it in topics.values() if it.msgcount and it.topic.isprintable()]
 
     @property
     def duration_ns(self) -> int:

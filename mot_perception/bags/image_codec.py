@@ -150,7 +150,7 @@ def to_millimetres(metres: NDArray[Any]) -> NDArray[np.uint16]:
 def _layout(encoding: str, known: dict[str, _Layout], where: str) -> _Layout:
     if encoding not in known:
         names = ', '.join(known)
-        raise UserError(f'{where}: unknown encoding "{encoding[:40]}"; convert to one of {names}')
+        raise UserError(f'{where}: unknown encoding {encoding[:40]!r}; convert to one of {names}')
     return known[encoding]
 
 

@@ -73,7 +73,7 @@ def open_bag(path: Path, *, topics: Topics | None = None) -> Sequence:
 
     return Sequence(
         name=path.resolve().stem if path.is_file() else path.resolve().name,
-        fps=NANOSECONDS / period if length > 1 else None,
+        fps=NANOSECONDS / period if period > 0 else None,
         width=width,
         height=height,
         length=length,

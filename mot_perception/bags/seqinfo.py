@@ -60,7 +60,11 @@ def read_seqinfo(path: Path) -> SeqInfo:
 
     def number(key: str, convert: Callable[[str], Any], low: float, high: float) -> Any:
         text = section.get(key)
-        return None if text is None else _number(f'{path}: {key}={text}', text, convert, low, high)
+        return (
+            None
+            if text is None
+            else _number(f'{path}: {key}={text[:40]!r}', text, convert, low, high)
+        )
 
     return SeqInfo(
         name=section.get('name', ''),

@@ -271,6 +271,13 @@ def test_messages_without_stamp_have_the_time_of_the_log(tmp_path):
     assert sequence.fps is None
 
 
+def test_all_in_one_moment(tmp_path):
+    bag = write_bag(tmp_path / 'b', [(START, *row[1:]) for row in rows_of({'/image': 'image'})])
+    (sequence,) = open_source(bag)
+    assert sequence.fps is None
+    assert len(list(sequence)) == 6
+
+
 def test_frames_that_change_size(tmp_path):
     other = replace(SCENE[1], frame=replace(SCENE[1].frame, image=np.zeros((10, 20, 3), np.uint8)))
     (sequence,) = open_source(
@@ -346,7 +353,7 @@ def test_an_encoding_that_is_not_known(tmp_path):
         connection = writer.add_connection('/image', IMAGE, typestore=typestore())
         writer.write(connection, START, typestore().serialize_cdr(message, IMAGE))
     (sequence,) = open_source(tmp_path / 'b')
-    with pytest.raises(UserError, match='b: /image: unknown encoding "nv21"; convert to one of'):
+    with pytest.raises(UserError, match="b: /image: unknown encoding 'nv21'; convert to one of"):
         list(sequence)
 
 

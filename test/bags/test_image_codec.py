@@ -139,9 +139,9 @@ def test_depth(big, padding):
 @pytest.mark.parametrize(
     ('fields', 'says'),
     [
-        ({'encoding': 'jpeg'}, 'unknown encoding "jpeg"; convert to one of bgr8'),
+        ({'encoding': 'jpeg'}, "unknown encoding 'jpeg'; convert to one of bgr8"),
         ({'encoding': 'x' * 999}, 'unknown encoding'),
-        ({'encoding': '32FC1'}, 'unknown encoding "32FC1"'),  # depth is no picture
+        ({'encoding': '32FC1'}, "unknown encoding '32FC1'"),  # depth is no picture
         ({'cut': 1}, 'do not hold'),
         ({'step': 3}, 'do not hold'),
         ({'height': 7}, 'do not hold'),
