@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+UNKNOWN_COVARIANCE = np.full(9, math.nan)
+UNKNOWN_COVARIANCE.setflags(write=False)  # all messages share it
+
+
 @dataclass(frozen=True, slots=True)
 class MessageClasses:
     """The message classes that the mapping fills: rosbags' or ROS's, by their own names."""
@@ -216,7 +220,7 @@ def _object(
         depth_stddev=stddev,
         position=make.Point(x=position[0], y=position[1], z=position[2]),
         linear_velocity=make.Vector3(x=math.nan, y=math.nan, z=math.nan),
-        position_covariance=np.full(9, math.nan),
+        position_covariance=UNKNOWN_COVARIANCE,
         age=age,
         hits=hits,
         frames_since_update=misses,

@@ -56,8 +56,10 @@ def _find(bag: BagFile, role: str, chosen: dict[str, Connection]) -> Connection 
     found = _candidates(bag, role, chosen)
     if len(found) > 1:
         names = ', '.join(connection.topic for connection in found)
-        option = f'--{role.replace("_", "-")}-topic'
-        raise UserError(f'{bag.path}: several topics for {role}; choose with {option}: {names}')
+        raise UserError(
+            f'{bag.path}: several topics for {role}: {names}; name one in the configuration '
+            f'(input.topics.{role})'
+        )
     return found[0] if found else None
 
 

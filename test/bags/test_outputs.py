@@ -10,7 +10,11 @@ import pytest
 from mot_perception.bags.mot import write_mot
 from mot_perception.bags.outputs import whole, writable_folder
 from mot_perception.bags.rows import MotRows
+from mot_perception.bags.scene_bag import SceneBagWriter
+from mot_perception.bags.sequence import Item
+from mot_perception.bags.video_writer import AnnotatedVideoWriter
 from mot_perception.errors import UserError
+from mot_perception.types import Frame, TrackedFrame, Tracks
 
 
 def make_file(path):
@@ -91,4 +95,29 @@ def test_text_on_a_full_disk(tmp_path, small_disk):
     rows = MotRows.of(np.arange(1, n + 1), np.zeros(n), np.tile([0, 0, 1, 1], (n, 1)))
     with pytest.raises(UserError, match=r'a\.txt: cannot be written \(File too large\)'):
         write_mot(tmp_path / 'a.txt', rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bag_on_a_full_disk(tmp_path, small_disk):
+    frame = Frame(
+        0, 0, 640, 480, np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    )
+    with (
+        pytest.raises(UserError, match=r'b: cannot be written \(File too large\)'),
+        SceneBagWriter(tmp_path / 'b') as bag,
+    ):
+        for _ in range(3):
+            bag.write(Item(frame))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_video_on_a_full_disk(tmp_path, small_disk):
+    rng = np.random.default_rng(0)
+    with (
+        pytest.raises(UserError, match=r'v\.mp4: only \d+ of 9 frames .* is the disk full'),
+        AnnotatedVideoWriter(tmp_path / 'v.mp4') as video,
+    ):
+        for k in range(9):
+            frame = Frame(k, k, 960, 540, rng.integers(0, 255, (540, 960, 3), np.uint8))
+            video.write(TrackedFrame(frame, Tracks()))
     assert list(tmp_path.iterdir()) == []
