@@ -1,0 +1,1 @@
+"""Who is who: similarity cues and their assignment."""

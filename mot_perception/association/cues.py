@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Embedding = NDArray[np.float32]
+    Index = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
 
@@ -27,7 +28,7 @@ def overlap(detections: Array, tracks: Array, height_power: float = 0.0) -> Arra
 
     Args:
         detections: Boxes N×4, (left, top, right, bottom).
-        tracks: Boxes M×4.
+        tracks: Boxes M×4; a box of NaN overlaps nothing.
         height_power: Exponent of the vertical overlap (intersection over union of the two
             vertical extents) that multiplies the result; 0 is plain IoU, 1 is Hybrid-SORT's
             height-modulated IoU. Standing people of equal width at different depth differ here.
@@ -42,7 +43,7 @@ def overlap(detections: Array, tracks: Array, height_power: float = 0.0) -> Arra
         area = (x2 - x1) * (y2 - y1)
         for j in range(m):
             width = min(x2, tracks[j, 2]) - max(x1, tracks[j, 0])
-            if width <= 0:
+            if not (width > 0 and areas[j] > 0):
                 continue
             height = min(y2, tracks[j, 3]) - max(y1, tracks[j, 1])
             if height <= 0:
@@ -54,6 +55,34 @@ def overlap(detections: Array, tracks: Array, height_power: float = 0.0) -> Arra
                 value *= (height / extent) ** height_power
             out[i, j] = value
     return out
+
+
+@njit(cache=True)
+def raise_to_last(
+    overlaps: Array,
+    detections: Array,
+    last: Array,
+    misses: Index,
+    height_power: float,
+    weight: float,
+) -> None:
+    """Raise the overlaps of lost tracks to `weight` × that with their last box, in place.
+
+    Who was not seen for some frames may have gone on, or stopped: the better of the two counts.
+
+    Args:
+        overlaps: N×M, with the predicted boxes.
+        detections: Boxes N×4.
+        last: Last observed boxes M×4; NaN where there is none.
+        misses: Frames since the last match, this one included, M; lost are those above 1.
+        height_power: As in `overlap`.
+        weight: In [0, 1].
+    """
+    for j in range(len(last)):
+        if misses[j] > 1 and not np.isnan(last[j, 0]):
+            stayed = overlap(detections, last[j : j + 1], height_power)
+            for i in range(len(detections)):
+                overlaps[i, j] = max(overlaps[i, j], weight * stayed[i, 0])
 
 
 @njit(cache=True)
@@ -85,6 +114,22 @@ def direction(
                 cosine = x * headings[j, p, 0] + y * headings[j, p, 1]
                 total += pi / 2 - acos(min(1.0, max(-1.0, cosine)))
             out[i, j] = total / points / pi * scores[i]
+    return out
+
+
+@njit(cache=True)
+def confidence(scores: Array, track_scores: Array, candidates: Mask) -> Array:
+    """Return minus the difference between each detection's and each track's confidence, N×M.
+
+    A person who passes behind another is detected less surely frame by frame; Hybrid-SORT's
+    weak cue. Only where `candidates` (bool N×M); the other entries are 0.
+    """
+    n, m = candidates.shape
+    out = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            if candidates[i, j]:
+                out[i, j] = -abs(scores[i] - track_scores[j])
     return out
 
 

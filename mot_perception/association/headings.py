@@ -57,48 +57,48 @@ def references(age: Index, last: Array, boxes: Array, ages: Index, reach: int) -
 
 
 @njit(cache=True)
-def headings(
-    xyxy: Array,
-    age: Index,
+def turn(
+    heading: Array,
+    box: Array,
+    age: int,
     last: Array,
     boxes: Array,
     ages: Index,
     reach: int,
-    points: int,
     longest: bool,
-) -> Array:
-    """Return the headings B×P×2 of tracks that are observed now; (0, 0) without a past.
+) -> None:
+    """Write the heading P×2 of one track that is observed now; (0, 0) without a past.
 
     Args:
-        xyxy: The new boxes, B×4.
-        age: Frames since birth, B.
-        last: Last observed box, B×4; NaN where there is none.
-        boxes: Ring buffers, B×H×4.
-        ages: Ages of the ring buffers, B×H.
-        reach: Longest interval, frames.
-        points: P, 1 or 4.
+        heading: Where to write, P×2.
+        box: The new box, 4.
+        age: Frames since birth.
+        last: Last observed box, 4; NaN where there is none.
+        boxes: Ring buffer of observed boxes, H×4.
+        ages: Ages of the ring buffer, H.
+        reach: Longest interval, frames, less than H.
         longest: Take the longest interval there is (OC-SORT); otherwise the sum over all
             intervals divided by `reach` (Hybrid-SORT's, scaled), short where they disagree.
     """
-    size = boxes.shape[1]
-    out = np.zeros((len(xyxy), points, 2))
-    for i in range(len(xyxy)):
-        found = 0
-        for k in range(reach, -1, -1):
-            then = age[i] - k
-            if k > 0 and then >= 0 and ages[i, then % size] == then:
-                old = boxes[i, then % size]
-            elif k == 0 and found == 0 and not np.isnan(last[i, 0]):
-                old = last[i]
-            else:
-                continue
-            for p in range(points):
-                x, y = displacement(xyxy[i], old, p, points)
-                out[i, p, 0] += x
-                out[i, p, 1] += y
+    size = len(ages)
+    heading[:] = 0.0
+    found = 0
+    for k in range(reach, 0, -1):
+        then = age - k
+        if then >= 0 and ages[then % size] == then:
+            _add(heading, box, boxes[then % size])
             found += 1
             if longest:
                 break
-        if not longest:
-            out[i] /= reach
-    return out
+    if found == 0 and not np.isnan(last[0]):
+        _add(heading, box, last)
+    if not longest:
+        heading /= reach
+
+
+@njit(cache=True)
+def _add(heading: Array, new: Array, old: Array) -> None:
+    for p in range(len(heading)):
+        x, y = displacement(new, old, p, len(heading))
+        heading[p, 0] += x
+        heading[p, 1] += y

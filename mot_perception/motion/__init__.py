@@ -1,0 +1,1 @@
+"""Where objects will be: Kalman filters as a structure of arrays."""

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from mot_perception.motion.models import MotionModel
 
     Array = NDArray[np.float64]
-    Rows = NDArray[np.int64]
+    Index = NDArray[np.int64]
 
 MEAN, RATE, PP, PV, VV = range(5)
-"""Second axis of the state: position, velocity, var(p), cov(p, v), var(v)."""
+"""Rows of a filter state: position, velocity, var(p), cov(p, v), var(v)."""
 
 _SMALLEST = 1e-3
 """Floor of a size axis, pixels (pixels² for the size-aspect model)."""
@@ -27,18 +27,20 @@ class KalmanBank:
 
     Attributes:
         model: The constants.
-        state: float64 C×5×4 (see `MEAN` … `VV`; last axis: the model's four axes). Rows beyond
+        state: float64 C×5×4 (rows `MEAN` … `VV`; columns: the model's four axes). Entries beyond
             the live tracks are spare room. Velocities are per frame period.
+        process: float64 2×4, variances that positions and velocities gain in a frame period.
+        measurement: float64 4, variances of a measured box.
     """
 
-    def __init__(self, model: MotionModel, capacity: int = 32) -> None:
+    def __init__(self, model: MotionModel, capacity: int = 64) -> None:
         self.model = model
         self.state: Array = np.zeros((capacity, 5, 4))
-        self._process = np.array([model.process_position, model.process_velocity]) ** 2
-        self._measurement = np.array(model.measurement) ** 2
+        self.process = np.array([model.process_position, model.process_velocity]) ** 2
+        self.measurement = np.array(model.measurement) ** 2
         self._initial = np.array([model.initial_position, model.initial_velocity]) ** 2
 
-    def initiate(self, rows: Rows, xyxy: Array) -> None:
+    def initiate(self, rows: Index, xyxy: Array) -> None:
         """Start a filter at rest in each of the `rows` (B) from its box (B×4)."""
         mean = self.model.measure(xyxy)
         scale = mean[:, [2, 3, 2, 3]] ** 2 if self.model.relative else np.ones_like(mean)
@@ -50,50 +52,20 @@ class KalmanBank:
 
     def predict(self, count: int, dt: float) -> None:
         """Move the first `count` filters `dt` frame periods ahead, in place."""
-        _predict(self.state, count, dt, self._process, self.model.relative)
+        _predict(self.state[:count], dt, self.process, self.model.relative)
 
-    def update(self, rows: Rows, xyxy: Array, noise: Array) -> None:
+    def update(self, rows: Index, xyxy: Array, noise: Array) -> None:
         """Correct the filters in `rows` (B) with boxes B×4; `noise` (B) scales the variance."""
-        measured = self.model.measure(xyxy)
-        _update(self.state, rows, measured, noise, self._measurement, self.model.relative)
+        model = self.model
+        _update(self.state, rows, xyxy, noise, self.measurement, model.relative, model.size_aspect)
 
-    def reupdate(
-        self, rows: Rows, prior: Array, last: Array, xyxy: Array, steps: Rows, dt: Array
-    ) -> None:
-        """Rewrite the past of tracks that were lost and found (OC-SORT's re-update).
+    def boxes(self, count: int) -> Array:
+        """Return the boxes of the first `count` filters, N×4 pixels."""
+        return _boxes(self.state[:count], self.model.size_aspect)
 
-        Each filter restarts from the prior of its first missed frame and is fed boxes on the
-        straight line between the two real observations.
-
-        Args:
-            rows: Which filters (B).
-            prior: float64 B×5×4, their states predicted for the first missed frame.
-            last: float64 B×4, boxes before the gap.
-            xyxy: float64 B×4, boxes after it.
-            steps: int64 B, frames between the two boxes; the last step is the new box itself.
-            dt: float64 B, frame periods one step lasts.
-        """
-        self.state[rows] = prior
-        _reupdate(
-            self.state,
-            rows,
-            _centre_size(last),
-            _centre_size(xyxy),
-            steps,
-            dt,
-            self._process,
-            self._measurement,
-            self.model.relative,
-            self.model.size_aspect,
-        )
-
-    def boxes(self, rows: Rows | slice) -> Array:
-        """Return the boxes of `rows`, pixels, N×4."""
-        return self.model.boxes(self.state[rows, MEAN])
-
-    def velocities(self, rows: Rows | slice) -> Array:
-        """Return the velocities of the box centres, pixels per frame period, N×2."""
-        return self.state[rows, RATE, :2]
+    def velocities(self, count: int) -> Array:
+        """Return the velocities of the first `count` centres, pixels per frame period, N×2."""
+        return self.state[:count, RATE, :2]
 
     def covariance(self, row: int) -> Array:
         """Return one filter's 8×8 covariance over (positions, velocities); for inspection."""
@@ -118,83 +90,135 @@ def warp_states(states: Array, affine: Array, model: MotionModel) -> None:
     states[:, PP:, 2:] *= sizes**2
 
 
-def _centre_size(xyxy: Array) -> Array:
-    size = xyxy[:, 2:4] - xyxy[:, :2]
-    return np.hstack([xyxy[:, :2] + size / 2, size])
-
-
 @njit(cache=True)
-def _predict_row(axis: Array, dt: float, process: Array, relative: bool) -> None:
-    """Step one filter, a 5×4 view, in place."""
-    for j in range(4):
-        # A size that would shrink to nothing keeps its value and loses its velocity.
-        if j >= 2 and axis[0, j] + dt * axis[1, j] <= _SMALLEST:
-            axis[1, j] = 0.0
-    for j in range(4):
-        scale = axis[0, 2 + j % 2] ** 2 if relative else 1.0
-        axis[2, j] += dt * (2 * axis[3, j] + dt * axis[4, j]) + dt * process[0, j] * scale
-        axis[3, j] += dt * axis[4, j]
-        axis[4, j] += dt * process[1, j] * scale
-    for j in range(4):
-        axis[0, j] += dt * axis[1, j]
-
-
-@njit(cache=True)
-def _update_row(
-    axis: Array, measured: Array, noise: float, measurement: Array, relative: bool
-) -> None:
-    """Correct one filter, a 5×4 view, with four measured axes, in place."""
-    width, height = axis[0, 2], axis[0, 3]
-    for j in range(4):
-        scale = (width if j % 2 == 0 else height) ** 2 if relative else 1.0
-        variance = measurement[j] * scale * noise
-        total = axis[2, j] + variance
-        gain, gain_rate = axis[2, j] / total, axis[3, j] / total
-        innovation = measured[j] - axis[0, j]
-        axis[0, j] += gain * innovation
-        axis[1, j] += gain_rate * innovation
-        axis[4, j] -= gain_rate * axis[3, j]
-        # 1 − gain written without cancellation, so variances can never turn negative.
-        axis[3, j] *= variance / total
-        axis[2, j] *= variance / total
+def predict_row(state: Array, dt: float, process: Array, relative: bool) -> None:
+    """Move one filter, 5×4, `dt` frame periods ahead, in place."""
     for j in range(2, 4):
-        axis[0, j] = max(axis[0, j], _SMALLEST)
+        # A size that would shrink to nothing keeps its value and loses its velocity.
+        if state[0, j] + dt * state[1, j] <= _SMALLEST:
+            state[1, j] = 0.0
+    for j in range(4):
+        scale = state[0, 2 + j % 2] ** 2 if relative else 1.0
+        state[2, j] += dt * (2 * state[3, j] + dt * state[4, j]) + dt * process[0, j] * scale
+        state[3, j] += dt * state[4, j]
+        state[4, j] += dt * process[1, j] * scale
+    for j in range(4):
+        state[0, j] += dt * state[1, j]
 
 
 @njit(cache=True)
-def _predict(state: Array, count: int, dt: float, process: Array, relative: bool) -> None:
-    for row in range(count):
-        _predict_row(state[row], dt, process, relative)
-
-
-@njit(cache=True)
-def _update(
-    state: Array, rows: Rows, measured: Array, noise: Array, measurement: Array, relative: bool
-) -> None:
-    for i in range(len(rows)):
-        _update_row(state[rows[i]], measured[i], noise[i], measurement, relative)
-
-
-@njit(cache=True)
-def _reupdate(
+def update_row(
     state: Array,
-    rows: Rows,
+    centre_size: tuple[float, float, float, float],
+    noise: float,
+    measurement: Array,
+    relative: bool,
+    size_aspect: bool,
+) -> None:
+    """Correct one filter, 5×4, with a box (cx, cy, w, h), in place."""
+    cx, cy, w, h = centre_size
+    measured = (cx, cy, w * h, w / (h + 1e-6)) if size_aspect else (cx, cy, w, h)
+    sizes = state[0, 2], state[0, 3]
+    for j in range(4):
+        scale = sizes[j % 2] ** 2 if relative else 1.0
+        variance = measurement[j] * scale * noise
+        total = state[2, j] + variance
+        innovation = measured[j] - state[0, j]
+        state[0, j] += state[2, j] / total * innovation
+        state[1, j] += state[3, j] / total * innovation
+        state[4, j] -= state[3, j] / total * state[3, j]
+        # 1 − gain written without cancellation, so variances can never turn negative.
+        state[3, j] *= variance / total
+        state[2, j] *= variance / total
+    for j in range(2, 4):
+        state[0, j] = max(state[0, j], _SMALLEST)
+
+
+@njit(cache=True)
+def reupdate_row(
+    state: Array,
     last: Array,
     new: Array,
-    steps: Rows,
-    dt: Array,
+    steps: int,
+    dt: float,
     process: Array,
     measurement: Array,
     relative: bool,
     size_aspect: bool,
 ) -> None:
-    for i in range(len(rows)):
-        axis = state[rows[i]]
-        for step in range(1, steps[i] + 1):
-            virtual = last[i] + (new[i] - last[i]) * (step / steps[i])
-            if size_aspect:
-                width, height = virtual[2], virtual[3]
-                virtual[2], virtual[3] = width * height, width / (height + 1e-6)
-            _update_row(axis, virtual, 1.0, measurement, relative)
-            if step < steps[i]:
-                _predict_row(axis, dt[i], process, relative)
+    """Let one filter, 5×4, re-live a gap (OC-SORT's observation-centric re-update), in place.
+
+    Fed with boxes on the straight line (in centre and size) between two real observations.
+
+    Args:
+        state: The state predicted for the first missed frame.
+        last: Box (left, top, right, bottom) before the gap.
+        new: Box after it; the last step is this box.
+        steps: Frames from one to the other.
+        dt: Frame periods that one step lasts.
+        process: As `KalmanBank.process`.
+        measurement: As `KalmanBank.measurement`.
+        relative: Whether noise scales with the size.
+        size_aspect: Whether axes are (cx, cy, s, r).
+    """
+    x, y, w, h = centre_size_of(last)
+    x2, y2, w2, h2 = centre_size_of(new)
+    for step in range(1, steps + 1):
+        part = step / steps
+        virtual = (
+            x + part * (x2 - x),
+            y + part * (y2 - y),
+            w + part * (w2 - w),
+            h + part * (h2 - h),
+        )
+        update_row(state, virtual, 1.0, measurement, relative, size_aspect)
+        if step < steps:
+            predict_row(state, dt, process, relative)
+
+
+@njit(cache=True)
+def centre_size_of(xyxy: Array) -> tuple[float, float, float, float]:
+    """Return (cx, cy, w, h) of one box."""
+    w, h = xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]
+    return xyxy[0] + w / 2, xyxy[1] + h / 2, w, h
+
+
+@njit(cache=True)
+def box_row(state: Array, size_aspect: bool, out: Array) -> None:
+    """Write the box (left, top, right, bottom) of one filter, 5×4, to `out`."""
+    w, h = state[0, 2], state[0, 3]
+    if size_aspect:
+        # The aspect has no floor of its own: a filter far off may carry r ≤ 0.
+        w = np.sqrt(state[0, 2] * max(state[0, 3], 1e-6))
+        h = state[0, 2] / w
+    out[0], out[1] = state[0, 0] - w / 2, state[0, 1] - h / 2
+    out[2], out[3] = state[0, 0] + w / 2, state[0, 1] + h / 2
+
+
+@njit(cache=True)
+def _predict(state: Array, dt: float, process: Array, relative: bool) -> None:
+    for i in range(len(state)):
+        predict_row(state[i], dt, process, relative)
+
+
+@njit(cache=True)
+def _update(
+    state: Array,
+    rows: Index,
+    xyxy: Array,
+    noise: Array,
+    measurement: Array,
+    relative: bool,
+    size_aspect: bool,
+) -> None:
+    for k in range(len(rows)):
+        box = centre_size_of(xyxy[k])
+        update_row(state[rows[k]], box, noise[k], measurement, relative, size_aspect)
+
+
+@njit(cache=True)
+def _boxes(state: Array, size_aspect: bool) -> Array:
+    out = np.empty((len(state), 4))
+    for i in range(len(state)):
+        box_row(state[i], size_aspect, out[i])
+    return out

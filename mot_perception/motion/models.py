@@ -56,18 +56,6 @@ class MotionModel:
             out[:, 2:] = size
         return out
 
-    def boxes(self, mean: Array) -> Array:
-        """Convert positions N×4 back to boxes N×4."""
-        out = np.empty((len(mean), 4))
-        half = mean[:, 2:4] / 2
-        if self.size_aspect:
-            half[:, 0] = np.sqrt(mean[:, 2] * mean[:, 3])
-            half[:, 1] = mean[:, 2] / half[:, 0]
-            half /= 2
-        np.subtract(mean[:, :2], half, out=out[:, :2])
-        np.add(mean[:, :2], half, out=out[:, 2:])
-        return out
-
 
 def _axes(value: float) -> Axes:
     return (value, value, value, value)

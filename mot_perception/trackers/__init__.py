@@ -1,0 +1,1 @@
+"""Trackers: detections in, identities out."""

@@ -1,4 +1,4 @@
-"""SelfTrEncMOT's association: boxes, headings, appearance and depth × mask, one frame at a time."""
+"""SelfTrEncMOT's association: boxes, headings, appearance and depth × mask, frame by frame."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from mot_perception.association import cues
 from mot_perception.association.assignment import match, solve
-from mot_perception.association.headings import headings, references
+from mot_perception.association.headings import references
 from mot_perception.boxes import warp
-from mot_perception.motion.kalman import warp_states
+from mot_perception.motion.kalman import KalmanBank, warp_states
 from mot_perception.motion.models import CENTRE_SIZE, SIZE_ASPECT, MotionModel
+from mot_perception.trackers import life
 from mot_perception.trackers.clock import Clock
 from mot_perception.trackers.settings import TrackerConfig
-from mot_perception.trackers.tracklets import HISTORY, Snapshot, Tracklets
+from mot_perception.trackers.tracklets import Tracklets, TrackletsSnapshot
 from mot_perception.types import Embeddings, TrackedFrame, Tracks, TrackState
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 _EPSILON = 1e-6
+_NO_EMBEDDINGS = Embeddings()
 
 
 @dataclass(frozen=True)
 class TrackerSnapshot:
     """Everything a tracker remembers; `restore` brings it back exactly."""
 
-    tracklets: Snapshot
+    tracklets: TrackletsSnapshot
     clock: Clock
     next_id: int
     frame_index: int
@@ -57,7 +59,8 @@ class SelfTrEncMotTracker:
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
         self._model = _motion_model(self.config)
-        self._points = 4 if self.config.direction_points == 'corners' else 1
+        self._filter = _filter(self._model)
+        self._rules = _rules(self.config)
         self._clock = Clock(
             self.config.frame_period, self.config.clock == 'stamps', self.config.jump_tolerance
         )
@@ -99,110 +102,93 @@ class SelfTrEncMotTracker:
         started = perf_counter_ns()
         if self._clock.jumped_back(frame.stamp_ns):
             self.reset()
-        embeddings = embeddings or Embeddings()
-        self._advance(self._clock.tick(frame.stamp_ns), camera_motion)
-        rows, columns, similarity = self._associate(detections, embeddings)
-        self._observe(frame, columns, rows, detections, similarity)
-        self._remember(columns, rows, detections, embeddings)
-        self._give_birth(frame, rows, detections, embeddings)
-        dead = self._dead()
-        tracks = self._report(dead)
-        if dead.any():
-            self.tracklets.keep(~dead)
-        self._frame_index += 1
-        return TrackedFrame(
-            frame,
-            tracks,
-            reset_count=self._reset_count,
-            frame_index=self._frame_index - 1,
-            processing_ns=perf_counter_ns() - started,
-        )
-
-    def _advance(self, dt: float, camera_motion: Array | None) -> None:
-        """Predict all tracks `dt` frame periods ahead, in the view of the new frame."""
-        tracks = self.tracklets
-        tracks['age'][:] += 1
-        tracks['streak'][tracks['misses'] > 0] = 0
-        tracks['misses'][:] += 1
-        tracks['detection'][:] = -1
-        tracks.bank.predict(len(tracks), dt)
-        if self.config.coasting_size == 'frozen':
-            tracks.bank.state[: len(tracks)][tracks['misses'] > 1, 1, 2:] = 0
         if camera_motion is not None:
-            for states in (tracks.bank.state[: len(tracks)], tracks['prior']):
-                warp_states(states, camera_motion, self._model)
-            for boxes in (tracks['last'], tracks['boxes']):
-                boxes[:] = warp(boxes, camera_motion)
-        self._predicted = tracks.bank.boxes(slice(0, len(tracks)))
+            self._follow_camera(camera_motion)
+        tracks, embeddings = self.tracklets, embeddings or _NO_EMBEDDINGS
+        passed = self._clock.tick(frame.stamp_ns)
+        predicted = life.advance(tracks.rows, tracks.bank.state, passed, self._filter, self._rules)
+        found = self._associate(detections, embeddings, predicted)
+        life.observe(
+            tracks.rows,
+            tracks.bank.state,
+            found.detection_of,
+            found.similarity,
+            detections.xyxy,
+            detections.score,
+            detections.label,
+            self._clock.now,
+            frame.stamp_ns,
+            self._filter,
+            self._rules,
+        )
+        matched = np.flatnonzero(found.detection_of >= 0)
+        self._remember(matched, found.detection_of[matched], detections.score, embeddings)
+        self._give_birth(frame, found.newborn, detections, embeddings)
+        return self._report(frame, started)
+
+    def _follow_camera(self, camera_motion: Array) -> None:
+        """Bring everything that is remembered into the view of the new frame."""
+        tracks = self.tracklets
+        for states in (tracks.bank.state[: len(tracks)], tracks['prior']):
+            warp_states(states, camera_motion, self._model)
+        for boxes in (tracks['last'], tracks['boxes']):
+            boxes[:] = warp(boxes, camera_motion)
 
     def _associate(
-        self, detections: Detections, embeddings: Embeddings
-    ) -> tuple[Index, Index, Array]:
-        """Return matched detections and tracks, and the similarity of each match."""
+        self, detections: Detections, embeddings: Embeddings, predicted: Array
+    ) -> _Matching:
+        """Match detections to tracks in three stages."""
         config, tracks = self.config, self.tracklets
-        valid = detections.valid()
-        high = np.flatnonzero(valid & (detections.score > config.high_score))
-        found = _Matches(len(detections), len(tracks))
-        if len(tracks) == 0:
-            return found.result()
-        if len(high):
-            found.add(*self._first_stage(high, detections, embeddings))
-        if config.low_stage:
-            low = valid & (detections.score > config.low_score)
-            low &= detections.score <= config.high_score
-            recent = tracks['confirmed'] & (tracks['misses'] <= config.low_misses)
-            found.add(
-                *self._overlap_stage(
-                    np.flatnonzero(low),
-                    np.flatnonzero(recent & found.free_tracks),
-                    detections.xyxy,
-                    self._predicted,
-                    config.low_gate,
-                )
-            )
-        if config.recovery_stage:
-            observed = ~np.isnan(tracks['last'][:, 0])
-            found.add(
-                *self._overlap_stage(
-                    high[found.free_detections[high]],
-                    np.flatnonzero(observed & found.free_tracks),
-                    detections.xyxy,
-                    tracks['last'],
-                    config.recovery_gate,
-                )
-            )
-        return found.result()
+        high, low = life.confident(
+            detections.xyxy, detections.score, config.high_score, config.low_score
+        )
+        found = _Matching(len(detections), len(tracks))
+        if len(tracks):
+            if len(high):
+                found.add(*self._first_stage(high, detections, embeddings, predicted))
+            if config.low_stage and len(low):
+                recent = tracks['confirmed'] & (tracks['misses'] <= config.low_misses)
+                columns = np.flatnonzero(recent & (found.detection_of < 0))
+                boxes = predicted[columns]
+                found.add(*self._overlap_stage(low, columns, detections, boxes, config.low_gate))
+            if config.recovery_stage:
+                columns = np.flatnonzero(found.detection_of < 0)
+                rows, boxes = high[found.free[high]], tracks['last'][columns]
+                gate = config.recovery_gate
+                found.add(*self._overlap_stage(rows, columns, detections, boxes, gate))
+        rest = high[found.free[high]]
+        found.newborn = rest[detections.score[rest] > config.birth_score]
+        return found
 
     def _first_stage(
-        self, high: Index, detections: Detections, embeddings: Embeddings
+        self, high: Index, detections: Detections, embeddings: Embeddings, predicted: Array
     ) -> tuple[Index, Index, Array]:
         """Match confident detections by all cues."""
-        config = self.config
-        overlap = self._overlap(detections.xyxy[high])
+        config, tracks = self.config, self.tracklets
+        xyxy = detections.xyxy[high]
+        overlap = cues.overlap(xyxy, predicted, config.height_power)
+        if config.last_weight > 0:
+            cues.raise_to_last(
+                overlap,
+                xyxy,
+                tracks['last'],
+                tracks['misses'],
+                config.height_power,
+                config.last_weight,
+            )
         candidates = overlap > config.gate
         if config.shortcut and _one_to_one(candidates):
             rows, columns = np.nonzero(candidates)
             return high[rows], columns, overlap[rows, columns]
-        total = self._similarity(high, detections, embeddings, overlap, candidates)
+        wanted = candidates if config.gate_first else np.ones_like(candidates)
+        total = self._similarity(high, detections, embeddings, overlap, wanted)
         if config.gate_first:
-            rows, columns = match(np.where(candidates, total, 0.0))
+            rows, columns = match(total, candidates)
         else:
             rows, columns = solve(total)
             good = overlap[rows, columns] >= config.gate
             rows, columns = rows[good], columns[good]
         return high[rows], columns, total[rows, columns]
-
-    def _overlap(self, xyxy: Array) -> Array:
-        """Return S_IoU with the predicted boxes; lost tracks may still be where they were."""
-        config, tracks = self.config, self.tracklets
-        overlap = cues.overlap(xyxy, self._predicted, config.height_power)
-        if config.last_weight > 0:
-            lost = np.flatnonzero((tracks['misses'] > 1) & ~np.isnan(tracks['last'][:, 0]))
-            if len(lost):
-                stayed = cues.overlap(xyxy, tracks['last'][lost], config.height_power)
-                stayed *= config.last_weight
-                overlap[:, lost] = np.maximum(overlap[:, lost], stayed)
-        return overlap
 
     def _similarity(
         self,
@@ -210,25 +196,20 @@ class SelfTrEncMotTracker:
         detections: Detections,
         embeddings: Embeddings,
         overlap: Array,
-        candidates: Mask,
+        wanted: Mask,
     ) -> Array:
         """Return the sum of the cues (eq. 5)."""
         config, tracks = self.config, self.tracklets
-        wanted = candidates if config.gate_first else np.ones_like(candidates)
-        scores = detections.score[high]
+        xyxy, scores = detections.xyxy[high], detections.score[high]
         reference = references(
             tracks['age'], tracks['last'], tracks['boxes'], tracks['ages'], config.direction_frames
         )
-        heading = cues.direction(
-            detections.xyxy[high],
-            scores,
-            reference,
-            tracks['headings'][:, : self._points],
-            wanted,
-        )
+        headings = tracks['headings'][:, : self._rules.direction_points]
+        heading = cues.direction(xyxy, scores, reference, headings, wanted)
         total = overlap + config.direction_weight * heading
         if config.confidence_weight > 0:
-            total -= config.confidence_weight * np.abs(scores[:, None] - tracks['score'])
+            difference = cues.confidence(scores, tracks['score'], wanted)
+            total += config.confidence_weight * difference
         if embeddings.appearance is not None:
             total += self._appearance(embeddings.appearance[high], wanted)
         if embeddings.depthseg_previous is not None:
@@ -266,104 +247,33 @@ class SelfTrEncMotTracker:
         return similarity if np.isfinite(similarity).all() else np.zeros_like(similarity)
 
     def _overlap_stage(
-        self, rows: Index, columns: Index, xyxy: Array, boxes: Array, gate: float
+        self, rows: Index, columns: Index, detections: Detections, boxes: Array, gate: float
     ) -> tuple[Index, Index, Array]:
         """Match some detections to some tracks by plain IoU with one box each."""
         if len(rows) == 0 or len(columns) == 0:
             return rows[:0], columns[:0], np.empty(0)
-        overlap = cues.overlap(xyxy[rows], boxes[columns])
+        overlap = cues.overlap(detections.xyxy[rows], boxes)
         if self.config.gate_first:
-            i, j = match(np.where(overlap > gate, overlap, 0.0))
+            i, j = match(overlap, overlap > gate)
         else:
             i, j = solve(overlap)
             good = overlap[i, j] >= gate
             i, j = i[good], j[good]
         return rows[i], columns[j], overlap[i, j]
 
-    def _observe(
-        self, frame: Frame, matched: Index, rows: Index, detections: Detections, similarity: Array
-    ) -> None:
-        """Give the `matched` tracks their detections: filters, headings, history, counters."""
-        config, tracks = self.config, self.tracklets
-        missed = np.ones(len(tracks), np.bool_)
-        missed[matched] = False
-        missed = np.flatnonzero(missed & (tracks['misses'] == 1))
-        tracks['prior'][missed] = tracks.bank.state[missed]
-        if len(matched) == 0:
-            return
-        xyxy, score, age = detections.xyxy[rows], detections.score[rows], tracks['age'][matched]
-        last, boxes, ages = (tracks[name][matched] for name in ('last', 'boxes', 'ages'))
-        tracks['headings'][matched, : self._points] = headings(
-            xyxy,
-            age,
-            last,
-            boxes,
-            ages,
-            config.direction_frames,
-            self._points,
-            config.direction_intervals == 'longest',
-        )
-        self._correct(matched, xyxy, score)
-        slot = age % HISTORY
-        tracks['boxes'][matched, slot], tracks['ages'][matched, slot] = xyxy, age
-        for name, value in (
-            ('last', xyxy),
-            ('misses', 0),
-            ('last_ns', frame.stamp_ns),
-            ('last_time', self._clock.now),
-            ('score', score),
-            ('label', detections.label[rows]),
-            ('association', similarity),
-            ('detection', rows),
-        ):
-            tracks[name][matched] = value
-        tracks['hits'][matched] += 1
-        tracks['streak'][matched] += 1
-        self._confirm()
-
-    def _correct(self, matched: Index, xyxy: Array, score: Array) -> None:
-        """Update the filters; those that were lost re-live the gap first (OC-SORT's ORU)."""
-        config, tracks = self.config, self.tracklets
-        noise = 1 + config.confidence_noise * (1 - score)
-        if config.reupdate:
-            misses = tracks['misses'][matched]
-            last = tracks['last'][matched]
-            found = (misses > 1) & ~np.isnan(last[:, 0])
-            if found.any():
-                rows = matched[found]
-                elapsed = self._clock.now - tracks['last_time'][rows]
-                tracks.bank.reupdate(
-                    rows,
-                    tracks['prior'][rows],
-                    last[found],
-                    xyxy[found],
-                    misses[found],
-                    elapsed / misses[found],
-                )
-                if not config.reupdate_twice:
-                    matched, xyxy, noise = matched[~found], xyxy[~found], noise[~found]
-        tracks.bank.update(matched, xyxy, noise)
-
-    def _confirm(self) -> None:
-        """Confirm tracks with enough matches; in the first frames every track counts at once."""
-        config, tracks = self.config, self.tracklets
-        early = self._frame_index < config.min_hits
-        if config.warm_up_again:
-            tracks['confirmed'][:] = (tracks['streak'] >= config.min_hits) | early
-        else:
-            tracks['confirmed'][:] |= (tracks['hits'] >= config.min_hits) | early
-
     def _remember(
-        self, matched: Index, rows: Index, detections: Detections, embeddings: Embeddings
+        self, matched: Index, rows: Index, scores: Array, embeddings: Embeddings
     ) -> None:
         """Let the tracks' vectors follow their detections (eq. 4 with dynamic alpha)."""
         config, tracks = self.config, self.tracklets
         appearance, depthseg = embeddings.appearance, embeddings.depthseg
+        if appearance is None and depthseg is None:
+            return
         tracks.widen(
             0 if appearance is None else appearance.shape[1],
             0 if depthseg is None else depthseg.shape[1],
         )
-        alpha = self._alpha(detections.score[rows])
+        alpha = self._alpha(scores[rows])
         if appearance is not None:
             known = tracks['appearance_known'][matched]
             _average(tracks.appearance, matched, appearance[rows], np.where(known, alpha, 0))
@@ -383,92 +293,77 @@ class SelfTrEncMotTracker:
         return momentum + (1 - momentum) * (1 - np.clip(confidence, 0, 1))
 
     def _give_birth(
-        self, frame: Frame, matched: Index, detections: Detections, embeddings: Embeddings
+        self, frame: Frame, newborn: Index, detections: Detections, embeddings: Embeddings
     ) -> None:
         """Start tracks from confident detections that nobody claimed."""
-        config, tracks = self.config, self.tracklets
-        free = detections.valid() & (detections.score > max(config.birth_score, config.high_score))
-        free[matched] = False
-        rows = np.flatnonzero(free)
-        if len(rows) == 0:
+        if len(newborn) == 0:
             return
-        born = tracks.append(len(rows))
-        xyxy = detections.xyxy[rows]
+        tracks, xyxy = self.tracklets, detections.xyxy[newborn]
+        born = tracks.append(len(newborn))
         tracks.bank.initiate(born, xyxy)
         for name, value in (
-            ('id', np.arange(self._next_id, self._next_id + len(rows))),
-            ('label', detections.label[rows]),
+            ('id', np.arange(self._next_id, self._next_id + len(newborn))),
+            ('label', detections.label[newborn]),
             ('first_ns', frame.stamp_ns),
             ('last_ns', frame.stamp_ns),
             ('last_time', self._clock.now),
-            ('score', detections.score[rows]),
-            ('detection', rows),
+            ('score', detections.score[newborn]),
+            ('detection', newborn),
         ):
             tracks[name][born] = value
-        self._next_id += len(rows)
-        if config.birth_is_observation:
+        self._next_id += len(newborn)
+        if self.config.birth_is_observation:
             tracks['last'][born] = tracks['boxes'][born, 0] = xyxy
             tracks['ages'][born, 0] = 0
             tracks['hits'][born] = tracks['streak'][born] = 1
-        self._confirm()
-        self._remember(born, rows, detections, embeddings)
+        self._remember(born, newborn, detections.score, embeddings)
 
-    def _dead(self) -> Mask:
-        """Return which tracks end: too long unseen, or missed before they were confirmed."""
-        config, tracks = self.config, self.tracklets
-        unseen = (self._clock.now - tracks['last_time']) * config.frame_period
-        doubtful = ~tracks['confirmed'] & (tracks['misses'] > config.tentative_misses)
-        return np.asarray((unseen > config.max_age + _EPSILON) | doubtful)
-
-    def _report(self, dead: Mask) -> Tracks:
-        """Return all tracks as columns."""
+    def _report(self, frame: Frame, started: int) -> TrackedFrame:
+        """Confirm and end tracks, and tell about all of them."""
         tracks = self.tracklets
-        seen = tracks['misses'] == 0
-        state = np.where(
-            tracks['confirmed'],
-            np.where(seen, TrackState.CONFIRMED, TrackState.COASTING),
-            TrackState.TENTATIVE,
-        ).astype(np.int8)
-        state[dead] = TrackState.REMOVED
-        observed = (seen & ~np.isnan(tracks['last'][:, 0]))[:, None]
-        unknown = np.full(len(tracks), np.nan)
-        return Tracks(
-            id=tracks['id'].copy(),
-            state=state,
-            xyxy=np.where(observed, tracks['last'], tracks.bank.boxes(slice(0, len(tracks)))),
-            score=tracks['score'].copy(),
-            association_score=tracks['association'].copy(),
-            label=tracks['label'].copy(),
-            detection=tracks['detection'].copy(),
-            velocity=tracks.bank.velocities(slice(0, len(tracks))) / self.config.frame_period,
-            age=tracks['age'].copy(),
-            hits=tracks['hits'].copy(),
-            misses=tracks['misses'].copy(),
-            first_seen_ns=tracks['first_ns'].copy(),
-            last_seen_ns=tracks['last_ns'].copy(),
-            depth=unknown,
-            depth_stddev=unknown,
+        report = np.empty(len(tracks), life.REPORT)
+        early = self._frame_index < self.config.min_hits
+        ended = life.judge(
+            tracks.rows,
+            tracks.bank.state,
+            self._clock.now,
+            early,
+            self._filter,
+            self._rules,
+            report,
+        )
+        if ended:
+            tracks.keep(report['state'] != TrackState.REMOVED)
+        self._frame_index += 1
+        return TrackedFrame(
+            frame,
+            Tracks(*(report[name] for name in life.REPORT.names)),
+            reset_count=self._reset_count,
+            frame_index=self._frame_index - 1,
+            processing_ns=perf_counter_ns() - started,
         )
 
 
-class _Matches:
-    """Pairs found so far in one frame, and who is still free."""
+class _Matching:
+    """Who belongs to whom in one frame.
+
+    Attributes:
+        detection_of: Row of each track's detection, M; −1 where it has none.
+        similarity: Similarity of these matches, M.
+        free: bool N, detections that nobody has claimed.
+        newborn: Rows of detections that start a track.
+    """
 
     def __init__(self, detections: int, tracks: int) -> None:
-        self.free_detections = np.ones(detections, np.bool_)
-        self.free_tracks = np.ones(tracks, np.bool_)
-        self._pairs: list[tuple[Index, Index, Array]] = []
+        self.detection_of = np.full(tracks, -1)
+        self.similarity = np.full(tracks, np.nan)
+        self.free = np.ones(detections, np.bool_)
+        self.newborn = np.empty(0, np.int64)
 
     def add(self, rows: Index, columns: Index, similarity: Array) -> None:
-        self.free_detections[rows] = False
-        self.free_tracks[columns] = False
-        self._pairs.append((rows, columns, similarity))
-
-    def result(self) -> tuple[Index, Index, Array]:
-        if not self._pairs:
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-        rows, columns, similarity = zip(*self._pairs, strict=True)
-        return np.concatenate(rows), np.concatenate(columns), np.concatenate(similarity)
+        self.detection_of[columns] = rows
+        self.similarity[columns] = similarity
+        self.free[rows] = False
 
 
 def _motion_model(config: TrackerConfig) -> MotionModel:
@@ -482,6 +377,28 @@ def _motion_model(config: TrackerConfig) -> MotionModel:
         process_position=(position,) * 4,
         process_velocity=(velocity,) * 4,
         measurement=(config.measurement_noise,) * 4,
+    )
+
+
+def _filter(model: MotionModel) -> life.Filter:
+    bank = KalmanBank(model)
+    return life.Filter(bank.process, bank.measurement, model.relative, model.size_aspect)
+
+
+def _rules(config: TrackerConfig) -> life.Rules:
+    return life.Rules(
+        reupdate=config.reupdate,
+        reupdate_twice=config.reupdate_twice,
+        confidence_noise=config.confidence_noise,
+        direction_frames=config.direction_frames,
+        direction_points=4 if config.direction_points == 'corners' else 1,
+        direction_longest=config.direction_intervals == 'longest',
+        min_hits=config.min_hits,
+        warm_up_again=config.warm_up_again,
+        tentative_misses=config.tentative_misses,
+        max_unseen=config.max_age / config.frame_period + _EPSILON,
+        freeze_size=config.coasting_size == 'frozen',
+        frame_period=config.frame_period,
     )
 
 

@@ -15,36 +15,37 @@ if TYPE_CHECKING:
     from mot_perception.motion.models import MotionModel
 
 HISTORY = 8
-"""Frames of observed boxes that a track remembers."""
+"""Observed boxes that a track remembers."""
 
-_ROW = np.dtype(
+ROW = np.dtype(
     [
         ('id', np.int64),
         ('label', np.int32),
         ('confirmed', np.bool_),
-        ('hits', np.int64),
-        ('streak', np.int64),
-        ('misses', np.int64),
-        ('age', np.int64),
-        ('first_ns', np.int64),
-        ('last_ns', np.int64),
-        ('last_time', np.float64),
-        ('score', np.float64),
-        ('association', np.float64),
-        ('detection', np.int64),
-        ('last', np.float64, 4),
-        ('boxes', np.float64, (HISTORY, 4)),
-        ('ages', np.int64, HISTORY),
-        ('headings', np.float64, (4, 2)),
-        ('prior', np.float64, (5, 4)),
         ('appearance_known', np.bool_),
         ('depthseg_known', np.bool_),
+        ('hits', np.int64),  # frames with a match
+        ('streak', np.int64),  # matches since the last miss
+        ('misses', np.int64),  # frames since the last match
+        ('age', np.int64),  # frames since birth
+        ('first_ns', np.int64),  # stamp of the birth
+        ('last_ns', np.int64),  # stamp of the last match
+        ('last_time', np.float64),  # time of the last match, frame periods
+        ('score', np.float64),  # of the last match
+        ('association', np.float64),  # similarity of the last match
+        ('detection', np.int64),  # row in this frame's detections, −1: none
+        ('last', np.float64, 4),  # last observed box; NaN before the first
+        ('boxes', np.float64, (HISTORY, 4)),  # ring buffer, that of age a at a mod HISTORY
+        ('ages', np.int64, HISTORY),  # ages at which they were observed; −1: empty
+        ('headings', np.float64, (4, 2)),
+        ('prior', np.float64, (5, 4)),  # filter state predicted for the first missed frame
     ]
 )
+"""What is known of a track beside its filter and its vectors."""
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class TrackletsSnapshot:
     """A copy of everything that `Tracklets` holds."""
 
     rows: NDArray[Any]
@@ -54,16 +55,9 @@ class Snapshot:
 
 
 class Tracklets:
-    """Live tracks as columns, with their filters and embeddings row by row beside them.
+    """Live tracks as rows of `ROW`, with their filters and vectors row by row beside them.
 
-    Columns, as `tracklets['name']` (a view of the `count` live rows):
-        id, label, hits, streak (matches since the last miss), misses (frames since the last
-        match), age (frames since birth), confirmed, first_ns and last_ns (stamps of birth and
-        last match), last_time (of the last match, frame periods), score, association
-        (similarity of the last match), detection (row in this frame, −1: none), last (last
-        observed box, NaN before the first), boxes and ages (ring buffer of the last `HISTORY`
-        observations, that of age a at a mod HISTORY), headings, prior (filter state predicted
-        for the first missed frame), appearance_known, depthseg_known.
+    `tracklets['name']` is a view of one column of the live rows.
 
     Attributes:
         bank: The Kalman filters.
@@ -73,10 +67,10 @@ class Tracklets:
     """
 
     def __init__(self, model: MotionModel, capacity: int = 64) -> None:
-        self._rows = np.zeros(capacity, _ROW)
+        self._rows: NDArray[Any] = np.zeros(capacity, ROW)
         self.bank = KalmanBank(model, capacity)
-        self.appearance = np.zeros((capacity, 0), np.float32)
-        self.depthseg = np.zeros((capacity, 0), np.float32)
+        self.appearance: NDArray[np.float32] = np.zeros((capacity, 0), np.float32)
+        self.depthseg: NDArray[np.float32] = np.zeros((capacity, 0), np.float32)
         self.count = 0
 
     def __len__(self) -> int:
@@ -88,16 +82,21 @@ class Tracklets:
         view: NDArray[Any] = self._rows[column][: self.count]
         return view
 
+    @property
+    def rows(self) -> NDArray[Any]:
+        """The live rows, a view."""
+        return self._rows[: self.count]
+
     def append(self, count: int) -> NDArray[np.int64]:
         """Add blank rows (no observation, no match); return their indices."""
-        rows = np.arange(self.count, self.count + count)
+        new = np.arange(self.count, self.count + count)
         if self.count + count > len(self._rows):
-            self._grow(self.count + count)
+            self._resize(self.count + count)
         self.count += count
-        blank = np.zeros((), _ROW)
+        blank = np.zeros((), ROW)
         blank['last'], blank['ages'], blank['association'] = np.nan, -1, np.nan
-        self._rows[rows] = blank
-        return rows
+        self._rows[new] = blank
+        return new
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the live rows where `mask` is False; the order stays."""
@@ -105,9 +104,11 @@ class Tracklets:
         for array in (self._rows, self.bank.state, self.appearance, self.depthseg):
             array[: len(rows)] = array[rows]
         self.count = len(rows)
+        if len(self._rows) > 8 * max(self.count, 64):
+            self._resize(2 * self.count)
 
     def widen(self, appearance: int, depthseg: int) -> None:
-        """Make room for vectors of these lengths; known vectors of another length are dropped."""
+        """Make room for vectors of these lengths (0: as it is); others become unknown."""
         if appearance and self.appearance.shape[1] != appearance:
             self.appearance = np.zeros((len(self._rows), appearance), np.float32)
             self['appearance_known'][:] = False
@@ -115,31 +116,35 @@ class Tracklets:
             self.depthseg = np.zeros((len(self._rows), depthseg), np.float32)
             self['depthseg_known'][:] = False
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> TrackletsSnapshot:
         """Return a copy of the live rows."""
         n = self.count
-        arrays = self._rows, self.bank.state, self.appearance, self.depthseg
-        return Snapshot(*(array[:n].copy() for array in arrays))
+        return TrackletsSnapshot(
+            self._rows[:n].copy(),
+            self.bank.state[:n].copy(),
+            self.appearance[:n].copy(),
+            self.depthseg[:n].copy(),
+        )
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: TrackletsSnapshot) -> None:
         """Go back to a snapshot."""
         self.count = 0
-        self._grow(max(len(snapshot.rows), 1))
+        self._resize(len(snapshot.rows))
         self.widen(snapshot.appearance.shape[1], snapshot.depthseg.shape[1])
         n = self.count = len(snapshot.rows)
         self._rows[:n], self.bank.state[:n] = snapshot.rows, snapshot.state
         self.appearance[:n], self.depthseg[:n] = snapshot.appearance, snapshot.depthseg
 
-    def _grow(self, least: int) -> None:
-        """Double the room until `least` rows fit; it shrinks again when tracks are few."""
+    def _resize(self, least: int) -> None:
+        """Move to arrays with room for at least `least` rows, a power of two."""
         capacity = 64
         while capacity < least:
             capacity *= 2
 
         def moved(array: NDArray[Any]) -> NDArray[Any]:
-            larger = np.zeros((capacity, *array.shape[1:]), array.dtype)
-            larger[: self.count] = array[: self.count]
-            return larger
+            other = np.zeros((capacity, *array.shape[1:]), array.dtype)
+            other[: self.count] = array[: self.count]
+            return other
 
         self._rows, self.bank.state = moved(self._rows), moved(self.bank.state)
         self.appearance, self.depthseg = moved(self.appearance), moved(self.depthseg)
