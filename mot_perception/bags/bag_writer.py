@@ -55,9 +55,12 @@ class BagWriter:
 
     def put(self, topic: str, msgtype: str, stamp_ns: int, message: Any) -> None:
         """Append a message of rosbags' classes at the time of its stamp."""
+        self.put_raw(topic, msgtype, stamp_ns, typestore().serialize_cdr(message, msgtype))
+
+    def put_raw(self, topic: str, msgtype: str, stamp_ns: int, data: bytes | memoryview) -> None:
+        """Append a serialised message at the time of its stamp."""
         if topic not in self._connections:
             connection = self._writer.add_connection(topic, msgtype, typestore=typestore())
             self._connections[topic] = connection
-        data = typestore().serialize_cdr(message, msgtype)
         # The log of a bag has no time before 1970.
         self._writer.write(self._connections[topic], max(stamp_ns, 0), data)

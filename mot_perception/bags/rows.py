@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,14 @@ class MotRows:
 
     def select(self, index: Any) -> MotRows:
         """Return the rows that a slice, a boolean mask, or an index array picks."""
-        return MotRows(*(getattr(self, column.name)[index] for column in fields(self)))
+        return MotRows(
+            self.frame[index],
+            self.id[index],
+            self.xyxy[index],
+            self.score[index],
+            self.label[index],
+            self.consider[index],
+        )
 
     @property
     def last_frame(self) -> int:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_SIDE = 65_535
+LEAST_FPS = 0.01
+"""At this rate the last of `MAX_FRAME` frames has a time that a ROS message can still hold."""
 MAX_FPS = 10_000
-"""Frames per second; the slowest rate that is accepted is its inverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def read_seqinfo(path: Path) -> SeqInfo:
     return SeqInfo(
         name=section.get('name', ''),
         image_folder=section.get('imDir', 'img1'),
-        fps=number('frameRate', float, 1 / MAX_FPS, MAX_FPS),
+        fps=number('frameRate', float, LEAST_FPS, MAX_FPS),
         length=number('seqLength', int, 1, MAX_FRAME),
         width=number('imWidth', int, 1, MAX_SIDE) or 0,
         height=number('imHeight', int, 1, MAX_SIDE) or 0,
@@ -84,7 +85,7 @@ def frame_rate(fps: float | None, source: Path) -> float:
     """
     if fps is None:
         raise UserError(f'{source}: the frame rate is unknown; give it with --fps')
-    if not 1 / MAX_FPS <= fps <= MAX_FPS:
+    if not LEAST_FPS <= fps <= MAX_FPS:
         raise UserError(f'{source}: {fps:g} frames per second is impossible; mend it or --fps')
     return float(fps)
 

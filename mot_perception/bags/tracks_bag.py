@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from mot_perception.bags.bag_file import BagFile
 from mot_perception.bags.bag_writer import BagWriter
-from mot_perception.bags.messages import message_to_tracked_frame, tracked_frame_to_message
-from mot_perception.bags.typestore import TRACKS, message_classes
+from mot_perception.bags.messages import message_to_tracked_frame
+from mot_perception.bags.tracks_cdr import tracked_frame_to_cdr
+from mot_perception.bags.typestore import TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,8 +42,8 @@ class TracksBagWriter(BagWriter):
             tracked: What the tracker said of the frame.
             topic: Where to; each sequence of a set needs its own, such as `/<sequence>/tracks`.
         """
-        message = tracked_frame_to_message(tracked, message_classes(), self._class_names)
-        self.put(topic, TRACKS, tracked.frame.stamp_ns, message)
+        data = tracked_frame_to_cdr(tracked, self._class_names)
+        self.put_raw(topic, TRACKS, tracked.frame.stamp_ns, data)
 
 
 def read_tracks(path: Path | str, topic: str = '/tracks') -> Iterator[TrackedFrame]:

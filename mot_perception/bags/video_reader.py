@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from mot_perception.bags.image_size import check_size
 from mot_perception.bags.opencv_video import quiet
-from mot_perception.bags.seqinfo import MAX_FPS, frame_rate
+from mot_perception.bags.seqinfo import LEAST_FPS, MAX_FPS, frame_rate
 from mot_perception.bags.sequence import Item, Sequence
 from mot_perception.errors import UserError
 from mot_perception.types import NANOSECONDS, Frame
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MAX_STAMP_NS = 2**31 * NANOSECONDS
+"""What a ROS message can hold."""
 COMPLETE = 0.9
 """Share of the announced frames that a whole video has at least; some announce an estimate."""
 
@@ -45,7 +46,7 @@ def open_video(path: Path, *, fps: float | None = None) -> Sequence:
         check_size(width, height, 3, str(path))
         if not video.grab():
             raise UserError(f'{path}: no frame can be decoded; record or convert it again')
-    rate = frame_rate(fps or (told if 1 / MAX_FPS <= told <= MAX_FPS else None), path)
+    rate = frame_rate(fps or (told if LEAST_FPS <= told <= MAX_FPS else None), path)
 
     def frames() -> Iterator[Item]:
         with _capture(path) as video:
@@ -82,8 +83,8 @@ def _items(video: cv2.VideoCapture, rate: float, by_rate: bool) -> Iterator[Item
         if by_rate:
             stamp_ns = round(index * period_ns)
         elif index > 0:  # some files end with stamps that are missing
-            grows = math.isfinite(told_ns) and told_ns > stamp_ns
-            stamp_ns = round(told_ns if grows else stamp_ns + period_ns)
+            known = stamp_ns < told_ns < MAX_STAMP_NS
+            stamp_ns = round(told_ns if known else stamp_ns + period_ns)
         height, width = image.shape[:2]
         yield Item(Frame(stamp_ns, index, width, height, np.asarray(image, np.uint8)))
         index += 1

@@ -25,6 +25,7 @@ from mot_perception.bags.messages import (
     to_time,
     tracked_frame_to_message,
 )
+from mot_perception.bags.tracks_cdr import tracked_frame_to_cdr
 from mot_perception.bags.typestore import message_classes, typestore
 from mot_perception.types import CameraModel, Detections, Frame, TrackedFrame, Tracks, TrackState
 
@@ -92,6 +93,25 @@ def test_the_wire_format_of_one_empty_array():
     expected = b'\x00\x01\x00\x00' + struct.pack('<iII2s2x', 2, 3, 2, b'a\x00')
     expected += struct.pack('<I13s3xIQ', 13, b'selftrencmot\x00', 0, 0)
     assert bytes(raw)[: len(expected)] == expected
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    n=st.integers(0, 6),
+    seed=st.integers(0, 99),
+    frame_id=st.text(max_size=9),
+    names=st.lists(st.text(max_size=9), max_size=5),
+    metric=st.booleans(),
+    stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
+)
+def test_direct_bytes_equal_the_serialised_message(n, seed, frame_id, names, metric, stamp):
+    frame = Frame(
+        stamp, 3, 640, 480, None, None, CameraModel(640, 480, 500, 400, 320, 240), frame_id
+    )
+    tracked = TrackedFrame(frame, tracks_of(n, seed), 1, 2, 3, metric, stamp // 7)
+    message = tracked_frame_to_message(tracked, message_classes(), names)
+    expected = bytes(typestore().serialize_cdr(message, TRACKS, little_endian=True))
+    assert tracked_frame_to_cdr(tracked, names) == expected
 
 
 def test_position_is_the_box_centre_at_its_depth():
