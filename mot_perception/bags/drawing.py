@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mot_perception.bags.labels import Labels, paint_caption
 from mot_perception.types import TrackState
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 TRAIL_FRAMES = 30
 UNIT_AREA = 960 * 540
 """Pixels of a picture whose lines and letters have the size given here."""
-FONT = cv2.FONT_HERSHEY_DUPLEX
-WHITE: Colour = (255, 255, 255)
-BLACK: Colour = (0, 0, 0)
 # Pixels beyond which OpenCV's 16-bit drawing coordinates overflow.
 FAR = 20_000
 
@@ -54,7 +52,7 @@ class TrackPainter:
     """Draws one frame after the other, and remembers the trails between them."""
 
     def __init__(self) -> None:
-        self._trails: dict[int, deque[Point]] = {}
+        self._trails: dict[int, deque[NDArray[np.float64]]] = {}
 
     def paint(self, canvas: Image, tracked: TrackedFrame) -> None:
         """Draw the tracks of a frame.
@@ -74,20 +72,24 @@ class TrackPainter:
         self._remember(ids, corners)
         self._paint_trails(canvas, unit)
         rows = sorted(zip(ids, states, corners, depths, strict=True), key=lambda row: row[2][3])
-        for identity, state, box, depth in rows:
+        for identity, state, box, _ in rows:
             _paint_box(canvas, box, colour_of(identity), state, unit)
+        labels = Labels(canvas, unit)
+        for identity, state, box, depth in reversed(rows):  # the nearest first
             if state != TrackState.TENTATIVE:
                 text = f'{identity}' if np.isnan(depth) else f'{identity}  {depth:.1f}m'
-                _paint_label(canvas, text, (box[0], box[1]), colour_of(identity), unit)
+                labels.put(text, box[0], box[1], colour_of(identity))
         seen = int((tracks.state[live] == TrackState.CONFIRMED).sum())
         frame = tracked.frame
-        _paint_caption(canvas, f'{frame.index + 1}   {frame.stamp:.2f} s   {seen} seen', unit)
+        paint_caption(canvas, f'{frame.index + 1}   {frame.stamp:.2f} s   {seen} seen', unit)
 
     def _remember(self, ids: list[int], corners: list[list[int]]) -> None:
-        fresh: dict[int, deque[Point]] = {}
+        fresh: dict[int, deque[NDArray[np.float64]]] = {}
         for identity, (left, _, right, bottom) in zip(ids, corners, strict=True):
             trail = self._trails.get(identity) or deque(maxlen=TRAIL_FRAMES)
-            trail.append(((left + right) // 2, bottom))
+            foot = np.array([(left + right) / 2, bottom])
+            # Feet of detections tremble: half of the old point calms the line.
+            trail.append((trail[-1] + foot) / 2 if trail else foot)
             fresh[identity] = trail
         self._trails = fresh
 
@@ -96,7 +98,8 @@ class TrackPainter:
             return
         layer = canvas.copy()
         for identity, trail in self._trails.items():
-            for age, (start, end) in enumerate(pairwise(trail)):
+            points = np.rint(trail).astype(int).tolist()
+            for age, (start, end) in enumerate(pairwise(points)):
                 width = 1 + round(3 * unit * age / TRAIL_FRAMES)
                 cv2.line(layer, start, end, colour_of(identity), width, cv2.LINE_AA)
         cv2.addWeighted(layer, 0.6, canvas, 0.4, 0, dst=canvas)
@@ -126,30 +129,3 @@ def _paint_dashes(
         share = np.array([number, min(number + 0.55, count)]) / count
         (x0, y0), (x1, y1) = np.rint(start + share[:, None] * vector).astype(int).tolist()
         cv2.line(canvas, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA)
-
-
-def _paint_label(canvas: Image, text: str, corner: Point, colour: Colour, unit: float) -> None:
-    """Draw a filled chip that stands on the box, or hangs in it at the picture's upper edge."""
-    height, width = canvas.shape[:2]
-    size, pad = 0.5 * unit, round(4 * unit)
-    (wide, high), _ = cv2.getTextSize(text, FONT, size, 1)
-    x = min(max(corner[0], 0), width - wide - 2 * pad)
-    y = max(corner[1] - high - 2 * pad, 0)
-    if y >= height or corner[0] >= width:
-        return
-    chip = (x, y), (x + wide + 2 * pad, y + high + 2 * pad)
-    cv2.rectangle(canvas, *chip, colour, cv2.FILLED)
-    bright = 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2]
-    ink = BLACK if bright > 140 else WHITE
-    cv2.putText(canvas, text, (x + pad, y + high + pad), FONT, size, ink, 1, cv2.LINE_AA)
-
-
-def _paint_caption(canvas: Image, text: str, unit: float) -> None:
-    """Write a line into the lower left corner, on a darkened strip."""
-    size, pad = 0.45 * unit, round(6 * unit)
-    (wide, high), base = cv2.getTextSize(text, FONT, size, 1)
-    top = canvas.shape[0] - high - base - 2 * pad
-    strip = canvas[max(top, 0) :, : wide + 2 * pad]
-    strip[:] = strip // 3
-    at = pad, canvas.shape[0] - base - pad
-    cv2.putText(canvas, text, at, FONT, size, WHITE, 1, cv2.LINE_AA)

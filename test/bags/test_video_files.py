@@ -149,6 +149,15 @@ def test_label_has_the_colour_of_the_id():
     assert (tentative[183, 202] == 50).all()
 
 
+def test_labels_do_not_cover_each_other():
+    box = [200, 300, 400, 500]
+    crowd = [(identity, 1, box) for identity in (1, 2, 3)]
+    canvas = paint(tracked_at(0, *crowd, size=(960, 540)))
+    for identity in (1, 2, 3):
+        chip = np.abs(canvas[:300].astype(int) - colour_of(identity)).sum(2) == 0
+        assert chip.sum() > 150, identity
+
+
 def test_trail_follows_the_feet():
     frames = [
         tracked_at(k, (1, 1, [100 + 10 * k, 100, 150 + 10 * k, 300]), size=(960, 540))
