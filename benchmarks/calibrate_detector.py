@@ -34,8 +34,10 @@ DATA = Path(__file__).resolve().parents[1] / '../shared/data'
 SETS = {'DANCETRACK': ('dancetrack/val', DANCETRACK), 'MOT17': ('mot17/val_half', MOT17)}
 BIN_EDGES = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.99])
 SCORE_LEVELS = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-QUALITY_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+QUALITY_EDGES = np.array([0, 0.04, 0.12, 0.4, 0.6, 0.8, 1])
+QUALITY_LEVELS = (0.02, 0.08, 0.26, 0.5, 0.7, 0.9)
 HEIGHT_KNOTS = (0.03, 0.075, 0.125, 0.175)
+MANY = 20
 LAGS = np.array([1, 2, 5, 10])
 
 
@@ -204,12 +206,15 @@ def _fit_edges(seen: Observed, place: np.ndarray) -> tuple[list, list, list]:
     for b in range(len(VISIBILITY_KNOTS)):
         rows = (place == b) & found
         rank[rows] = (rankdata(seen.score[rows]) - 0.5) / rows.sum()
-    fifth = np.floor(rank * 5)
+    level = np.digitize(rank, QUALITY_EDGES) - 1
     ratio = []
     for edge in edges:
         for b in range(len(VISIBILITY_KNOTS)):
-            q = [np.quantile(edge[:, (place == b) & (fifth == k)], 0.683) for k in range(5)]
-            ratio.append(np.log(np.array(q) / q[2]))
+            q = [
+                np.quantile(edge[:, (place == b) & (level == k)], 0.683)
+                for k in range(len(QUALITY_LEVELS))
+            ]
+            ratio.append(np.log(np.array(q) / q[QUALITY_LEVELS.index(0.5)]))
     levels = np.exp(np.mean(ratio, axis=0))
     factor = np.interp(rank, QUALITY_LEVELS, levels)
     scales, tails = [], []
@@ -221,6 +226,7 @@ def _fit_edges(seen: Observed, place: np.ndarray) -> tuple[list, list, list]:
                 for b in range(len(VISIBILITY_KNOTS))
             ]
         )
+        # Tukey's h: |z| = 1 lies at scale * exp(h / 2), |z| = 2 at 2 * scale * exp(2 * h).
         far, one = np.quantile((plain / scale[place])[:, found], (0.954, 0.683))
         tail = max(np.log(far / one / 2) / 1.5, 0)
         scales.append(scale * np.exp(-tail / 2))
@@ -280,13 +286,15 @@ def simulated(footage: list[Footage], profile: DetectorProfile) -> list[Footage]
 
 
 def without_suppression(
-    profile: DetectorProfile, real: Observed, footage: list, rounds: int = 5
+    profile: DetectorProfile, real: Observed, footage: list, rounds: int = 6
 ) -> DetectorProfile:
     """Adjust what suppression and second boxes distort until the model gives the real tables."""
     target = fit(real)
+    # Several draws of a small set, or chance in it would be fitted.
+    repeated = footage * max(1, round(MANY / len(footage)))
     for _ in range(rounds):
-        got = fit(observe(simulated(footage, profile)))
-        miss = np.array(profile.miss) + np.array(target.miss) - np.array(got.miss)
+        got = fit(observe(simulated(repeated, profile)))
+        miss = np.array(profile.miss) + 0.7 * (np.array(target.miss) - np.array(got.miss))
         rate = (
             np.array(profile.extra_rate) * np.array(target.extra_rate) / np.array(got.extra_rate)
         )

@@ -79,19 +79,23 @@ class DetectorModel:
             width: Image width in pixels.
             height: Image height in pixels.
             ids: int N. With them errors have memory, as real ones do; without, every frame errs
-                afresh, which is kinder to a tracker than reality.
+                afresh: boxes tremble more and misses are shorter than a real detector's.
 
         Returns:
             Detections, best score first, label 0.
         """
         latent = self._latents(len(xyxy), ids)
         visible = np.interp(visibility, VISIBILITY_KNOTS, np.arange(len(VISIBILITY_KNOTS)))
-        found = [
-            self._figures(xyxy, visible, latent, height),
-            self._extras(xyxy, visible, latent),
-            self._clutter_step(width, height),
-        ]
-        rows = np.concatenate(found)
+        miss = self._miss_rate(xyxy, visible, height)
+        seen = ndtr(latent[:, _QUALITY]) >= miss
+        of_seen = xyxy[seen], visible[seen], latent[seen]
+        rows = np.concatenate(
+            [
+                self._figures(*of_seen, miss[seen]),
+                self._extras(*of_seen),
+                self._clutter_step(width, height),
+            ]
+        )
         rows = rows[(rows[:, 2] - rows[:, 0] > 1) & (rows[:, 3] - rows[:, 1] > 1)]
         rows = rows[np.argsort(-rows[:, 4], kind='stable')]
         kept = rows[_suppress(rows[:, :4], self._profile.nms_iou)]
@@ -112,27 +116,30 @@ class DetectorModel:
             self._ids, self._slow = np.array(ids, np.int64), slow
         return np.asarray(np.sqrt(share) * slow + np.sqrt(1 - share) * fresh[1])
 
-    def _figures(self, xyxy: Array, visible: Array, latent: Array, height: int) -> Array:
-        """Return the rows (box, score) of the figures that are not missed."""
+    def _miss_rate(self, xyxy: Array, visible: Array, height: int) -> Array:
+        """Return the chance of each figure to be missed, hidden ones and small ones more."""
         p = self._profile
         tall = (xyxy[:, 3] - xyxy[:, 1]) / height
         small = np.interp(tall, p.height_knots, p.height_miss)
-        miss = 1 - (1 - _at(p.miss, visible)) * (1 - small)
-        quality = ndtr(latent[:, _QUALITY])
-        seen = quality >= miss
-        level = (quality - miss)[seen] / (1 - miss)[seen]
-        visible = visible[seen]
+        return np.asarray(1 - (1 - _at(p.miss, visible)) * (1 - small))
+
+    def _figures(self, xyxy: Array, visible: Array, latent: Array, miss: Array) -> Array:
+        """Return the rows (box, score) of figures that are found."""
+        p = self._profile
+        level = (ndtr(latent[:, _QUALITY]) - miss) / (1 - miss)
         quantile = np.interp(level, p.score_levels, np.arange(len(p.score_levels)))
         score = _bilinear(np.asarray(p.score), visible, quantile)
         scale = np.array([_at(edge, visible) for edge in (p.side, p.top, p.side, p.bottom)]).T
         scale = scale * np.interp(level, p.quality_levels, p.quality_scale)[:, None]
         tails = np.array([p.side_tail, p.top_tail, p.side_tail, p.bottom_tail])
-        error = scale * _heavy_tailed(latent[seen, _EDGES], tails)
-        boxes = _displaced(xyxy[seen], error.clip(-_LARGEST_ERROR, _LARGEST_ERROR))
+        error = scale * _heavy_tailed(latent[:, _EDGES], tails)
+        # A box that is wrong by more would not be this figure's any more: such are the misses.
+        error *= np.minimum(1, _LARGEST_ERROR / np.abs(error).sum(1, keepdims=True))
+        boxes = _displaced(xyxy, error)
         return np.column_stack([boxes, score])
 
     def _extras(self, xyxy: Array, visible: Array, latent: Array) -> Array:
-        """Return the rows of second boxes: duplicates, halves, merged neighbours."""
+        """Return the rows of second boxes on found figures: duplicates, halves, merged ones."""
         p = self._profile
         rate = _at(p.extra_rate, visible)
         draw = ndtr(latent[:, _EXTRA_QUALITY])
