@@ -103,7 +103,8 @@ class Pipeline:
             now, before = _grid_depth(frame), _grid_depth(self._previous or frame)
             current, valid = raw_map_cue(fuse(now, masks.current))
             previous, seen_before = raw_map_cue(fuse(before, masks.previous))
-            return Embeddings(embeddings.appearance, current, previous, valid & seen_before)
+            valid &= seen_before & masks.reliable
+            return Embeddings(embeddings.appearance, current, previous, valid)
 
     def _with_depth(self, tracked: TrackedFrame, masks: ObjectMasks) -> TrackedFrame:
         with self._timed('object depth'):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mot_perception.perception.grid import inside, sample
+from mot_perception.perception.grid import GRID, inside, sample
 from mot_perception.perception.protocols import ObjectMasks
 
 if TYPE_CHECKING:
@@ -18,8 +18,12 @@ TOLERANCE = 0.08
 """How far a pixel's log depth may be from its object's: 0.08 is 40 cm at 5 m."""
 CENTRAL = 0.5
 """Share of a box's width and height in which its object's depth is looked for."""
-STEP = 0.1
+STEP = 0.05
 """How far an object may move from frame to frame, as a share of its box."""
+FOOT = 4.0
+"""Weight of standing in front against standing in the middle of one's box."""
+MOST_COVERED, LEAST_FILLED = 0.5, 0.15
+"""Masks are evidence where less of the middle is covered, and more of the box is filled."""
 
 _BIN = TOLERANCE / 2
 _BINS = 256
@@ -28,9 +32,9 @@ _BINS = 256
 class DepthConsistentMasks:
     """Outlines objects by depth; everything is relative, so the unit of depth does not matter.
 
-    An object's depth is the front mode of the depths in the middle of its box; what objects in
-    front cover is looked at without them. One step back the same depth is looked for, in the
-    depth image of t−1, within the box of t widened by what an object moves in one step.
+    An object's depth is the front mode of the depths in the middle of its box; what others in
+    front cover is looked at without them. One step back the same depth is looked for, in the depth
+    image of t−1, within the box of t widened by what an object moves in one step.
     """
 
     def step(self, previous: Frame, current: Frame, xyxy: NDArray[np.float64]) -> ObjectMasks:
@@ -44,12 +48,15 @@ class DepthConsistentMasks:
         now, before = _log_depth(current), _log_depth(previous)
         size = current.width, current.height
         box, middle = inside(xyxy, *size), inside(_scaled(xyxy, CENTRAL), *size)
-        seen = box & _near(now, _modes(now, middle))
-        others = _hidden(seen, xyxy[:, 3])
-        depth = _modes(now, middle & ~others)
-        step = inside(_scaled(xyxy, 1 + 2 * STEP), *size)
-        past = step & _near(before, depth)
-        return ObjectMasks(box & ~others & _near(now, depth), past & ~_hidden(past, xyxy[:, 3]))
+        claim = _claims(xyxy, current.width)
+        covered = middle & _taken(box & _near(now, _modes(now, middle)), claim)
+        depth = _modes(now, middle & ~covered)
+        seen = box & _near(now, depth)
+        seen &= ~_taken(seen, claim)
+        past = inside(_scaled(xyxy, 1 + 2 * STEP), *size) & _near(before, depth)
+        past &= ~_taken(past, claim)
+        free = _count(covered) <= MOST_COVERED * _count(middle)
+        return ObjectMasks(seen, past, free & (_count(seen) >= LEAST_FILLED * _count(box)))
 
 
 def _log_depth(frame: Frame) -> NDArray[np.float32]:
@@ -67,17 +74,33 @@ def _near(log_depth: NDArray[np.float32], modes: NDArray[np.float32]) -> NDArray
     return near
 
 
-def _hidden(masks: NDArray[np.bool_], foot: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return N×h×w: cells that belong to an object in front of each.
+def _claims(xyxy: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+    """Return N×w: how strong a claim each box has on the cells of a column that several want.
 
-    Two who overlap both see the one in front in the middle of their boxes. On a floor that is the
-    one whose box ends lower, and a cell that several claim is the nearest one's.
+    Two who overlap may both see the one in front in the middle of their boxes. He stands near the
+    middle of his own box; and on a floor his box ends lower.
     """
-    rank = np.argsort(np.argsort(-np.nan_to_num(foot), kind='stable'))
-    owner = np.full(masks.shape[1:], len(masks))
-    for n in np.argsort(-rank):
-        owner[masks[n]] = rank[n]
-    return np.asarray(owner < rank[:, None, None])
+    x = (np.arange(GRID[1]) + 0.5) * (width / GRID[1])
+    with np.errstate(invalid='ignore', over='ignore', divide='ignore'):
+        centre, half = (xyxy[:, 0] + xyxy[:, 2]) / 2, (xyxy[:, 2] - xyxy[:, 0]) / 2
+        height = np.median(xyxy[:, 3] - xyxy[:, 1]) if len(xyxy) else 1.0
+        aside = ((x - centre[:, None]) / half[:, None]) ** 2
+        claims = FOOT * (xyxy[:, 3] / height)[:, None] - aside
+    return np.nan_to_num(claims, nan=-np.inf, posinf=-np.inf).astype(np.float32)
+
+
+def _taken(masks: NDArray[np.bool_], claims: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return N×h×w: which cells belong to another object, the one with the strongest claim."""
+    if not len(masks):
+        return masks
+    wanted = np.where(masks, claims[:, None, :], -np.inf)
+    owner = np.where(masks.any(0), wanted.argmax(0), -1)
+    taken: NDArray[np.bool_] = (owner >= 0) & (owner != np.arange(len(masks))[:, None, None])
+    return taken
+
+
+def _count(cells: NDArray[np.bool_]) -> NDArray[np.intp]:
+    return np.asarray(cells.sum((1, 2)))
 
 
 def _scaled(xyxy: NDArray[np.float64], factor: float) -> NDArray[np.float64]:

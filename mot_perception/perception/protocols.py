@@ -34,10 +34,12 @@ class ObjectMasks:
     Attributes:
         current: bool N×h×w, the objects at t.
         previous: bool N×h×w, the same objects at t−1; equal rows belong together.
+        reliable: bool N; False where too little is seen to tell who it is by its shape.
     """
 
     current: NDArray[np.bool_]
     previous: NDArray[np.bool_]
+    reliable: NDArray[np.bool_]
 
 
 class Detector(Protocol):

@@ -60,14 +60,13 @@ class TestMasks:
         )
 
     def test_one_step_back_it_sits_at_the_old_place(self):
-        before, now = frame(((40, 30, 80, 120), 4.0)), frame(((44, 30, 84, 120), 4.0))
-        masks = MASKS.step(before, now, box(44, 30, 84, 120))
-        np.testing.assert_array_equal(
-            masks.current[0], inside(box(44, 30, 84, 120), WIDTH, HEIGHT)[0]
-        )
-        np.testing.assert_array_equal(
-            masks.previous[0], inside(box(40, 30, 80, 120), WIDTH, HEIGHT)[0]
-        )
+        before, now = frame(((40, 30, 80, 120), 4.0)), frame(((42, 30, 82, 120), 4.0))
+        masks = MASKS.step(before, now, box(42, 30, 82, 120))
+        for mask, place in (
+            (masks.current, box(42, 30, 82, 120)),
+            (masks.previous, box(40, 30, 80, 120)),
+        ):
+            np.testing.assert_array_equal(mask, inside(place, WIDTH, HEIGHT))
 
     def test_first_frame_is_its_own_past(self):
         now = frame(((40, 30, 80, 120), 4.0))
@@ -82,16 +81,27 @@ class TestMasks:
 
     def test_the_one_behind_keeps_its_own_depth(self):
         """Most of the middle of its box is covered; what is left is still its own."""
-        now = frame(((40, 30, 100, 120), 6.0), ((60, 40, 110, 130), 4.0))
-        masks = MASKS.step(now, now, box(40, 30, 100, 120, 60, 40, 110, 130)).current
-        median, _ = object_depth(sample(now.depth), masks)
+        now = frame(((40, 30, 100, 112), 6.0), ((60, 20, 116, 142), 4.0))
+        masks = MASKS.step(now, now, box(40, 30, 100, 112, 60, 20, 116, 142))
+        median, _ = object_depth(sample(now.depth), masks.current)
         np.testing.assert_array_equal(median, [6.0, 4.0])
+        assert masks.reliable.tolist() == [False, True]
 
     def test_a_wall_does_not_outvote_the_object(self):
         now = frame(((58, 30, 62, 120), 4.0))
         masks = MASKS.step(now, now, box(50, 30, 70, 120)).current
         median, _ = object_depth(sample(now.depth), masks)
         assert median[0] == 4.0
+
+    def test_same_depth_and_overlapping_boxes_share_no_cell(self):
+        """Two side by side with arms in each other's boxes: each keeps what is nearer to him."""
+        now = frame(((40, 30, 100, 120), 5.0))
+        masks = MASKS.step(now, now, box(40, 30, 76, 120, 64, 30, 100, 120)).current
+        assert not (masks[0] & masks[1]).any()
+        left, right = (
+            inside(box(*b), WIDTH, HEIGHT)[0] for b in ((40, 30, 70, 120), (70, 30, 100, 120))
+        )
+        np.testing.assert_array_equal(masks, [left, right])
 
     @pytest.mark.parametrize('scale', [0.001, 0.37, 3.0, 1000.0])
     def test_unit_of_depth_does_not_matter(self, scale):
@@ -132,7 +142,9 @@ class TestMasks:
     )
     def test_boxes_that_cover_nothing(self, xyxy):
         now = frame()
-        assert MASKS.step(now, now, box(*xyxy)).current.sum() <= 1
+        masks = MASKS.step(now, now, box(*xyxy))
+        assert masks.current.sum() <= 1
+        assert masks.reliable.shape == (1,)
 
     def test_no_boxes(self):
         assert MASKS.step(frame(), frame(), box()).current.shape == (0, *GRID)
@@ -239,10 +251,10 @@ class TestFusion:
 
     def test_two_who_cross_alike_differ_by_depth(self):
         """Nearly the same box, different depth: the cue tells them apart, the boxes do not."""
-        before = frame(((30, 30, 80, 120), 6.0), ((70, 36, 120, 126), 4.0))
-        now = frame(((36, 30, 86, 120), 6.0), ((64, 36, 114, 126), 4.0))
-        tracks = MASKS.step(before, before, box(30, 30, 80, 120, 70, 36, 120, 126)).current
-        past = MASKS.step(before, now, box(36, 30, 86, 120, 64, 36, 114, 126)).previous
+        before = frame(((30, 30, 80, 112), 6.0), ((62, 20, 122, 142), 4.0))
+        now = frame(((32, 30, 82, 112), 6.0), ((60, 20, 120, 142), 4.0))
+        tracks = MASKS.step(before, before, box(30, 30, 80, 112, 62, 20, 122, 142)).current
+        past = MASKS.step(before, now, box(32, 30, 82, 112, 60, 20, 120, 142)).previous
         kept, _ = raw_map_cue(fuse(sample(before.depth), tracks))
         seen, _ = raw_map_cue(fuse(sample(before.depth), past))
         similarity = seen @ kept.T
