@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 NANOSECONDS = 1_000_000_000
 
+FARTHEST = 1e9
+"""Pixels from the origin beyond which a box is nonsense: areas and variances would overflow."""
+
 
 class TrackState(IntEnum):
     """Life cycle of a track, with the values of `TrackedObject.msg`."""
@@ -112,10 +115,10 @@ class Detections:
         return Detections(self.xyxy[index], self.score[index], self.label[index])
 
     def valid(self) -> NDArray[np.bool_]:
-        """Return which rows can be tracked: finite, not inverted, score within [0, 1]."""
-        finite = np.isfinite(self.xyxy).all(1)
+        """Return which rows can be tracked: within `FARTHEST`, not inverted, score in [0, 1]."""
+        near = (np.abs(self.xyxy) < FARTHEST).all(1)
         upright = (self.xyxy[:, 2] > self.xyxy[:, 0]) & (self.xyxy[:, 3] > self.xyxy[:, 1])
-        return finite & upright & (self.score >= 0) & (self.score <= 1)
+        return near & upright & (self.score >= 0) & (self.score <= 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,11 @@ class Embeddings:
     depthseg: NDArray[np.float32] | None = None
     depthseg_previous: NDArray[np.float32] | None = None
     depthseg_valid: NDArray[np.bool_] | None = None
+
+    def select(self, index: NDArray[Any]) -> Embeddings:
+        """Return the rows that a boolean mask or an index array picks."""
+        arrays = (getattr(self, column.name) for column in fields(self))
+        return Embeddings(*(None if array is None else array[index] for array in arrays))
 
 
 def _column(dtype: Any, *shape: int) -> Any:

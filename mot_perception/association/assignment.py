@@ -9,8 +9,6 @@ from numba import njit
 from scipy.optimize import linear_sum_assignment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -38,46 +36,35 @@ def match(similarity: Array, candidates: Mask) -> tuple[Index, Index]:
     independent groups (connected components of the pairs) that are solved one by one, which is
     exact.
     """
-    if similarity.size <= _SMALL:
-        gain = np.where(candidates, similarity, 0.0)
-        np.maximum(gain, 0.0, out=gain)
-        rows, columns = linear_sum_assignment(gain, maximize=True)
-        good = gain[rows, columns] > 0
-        return rows[good], columns[good]
-    pairs = [
-        _match_group(similarity, candidates, rows, columns)
-        for rows, columns in _split(*_groups(similarity, candidates))
-    ]
-    if not pairs:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
+    if similarity.size > _SMALL:
+        return _match_by_group(similarity, candidates)
+    return _match_whole(similarity, candidates)
 
 
-def _match_group(
-    similarity: Array, candidates: Mask, rows: Index, columns: Index
-) -> tuple[Index, Index]:
-    if len(rows) == 1 and len(columns) == 1:
-        return rows, columns
-    block = np.ix_(rows, columns)
-    gain = np.where(candidates[block], similarity[block], 0.0)
+def _match_whole(similarity: Array, candidates: Mask) -> tuple[Index, Index]:
+    gain = np.where(candidates, similarity, 0.0)
     np.maximum(gain, 0.0, out=gain)
-    i, j = linear_sum_assignment(gain, maximize=True)
-    good = gain[i, j] > 0
-    return rows[i[good]], columns[j[good]]
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    good = gain[rows, columns] > 0
+    return rows[good], columns[good]
 
 
-def _split(row_group: Index, column_group: Index) -> Iterator[tuple[Index, Index]]:
-    """Yield the rows and columns of every group that has both."""
+def _match_by_group(similarity: Array, candidates: Mask) -> tuple[Index, Index]:
+    row_group, column_group = _groups(similarity, candidates)
+    groups = max(row_group.max(), column_group.max()) + 1
+    row_count = np.bincount(row_group, minlength=groups)
+    column_count = np.bincount(column_group, minlength=groups)
     row_order, column_order = np.argsort(row_group), np.argsort(column_group)
-    groups = np.arange(max(row_group.max(), column_group.max()) + 2)
-    row_ends = np.searchsorted(row_group[row_order], groups)
-    column_ends = np.searchsorted(column_group[column_order], groups)
-    both = (np.diff(row_ends) > 0) & (np.diff(column_ends) > 0)
-    for k in np.flatnonzero(both):
-        yield (
-            row_order[row_ends[k] : row_ends[k + 1]],
-            column_order[column_ends[k] : column_ends[k + 1]],
-        )
+    row_ends, column_ends = np.cumsum(row_count), np.cumsum(column_count)
+    single = (row_count == 1) & (column_count == 1)
+    pairs = [(row_order[row_ends[single] - 1], column_order[column_ends[single] - 1])]
+    for k in np.flatnonzero((row_count > 0) & (column_count > 0) & ~single):
+        rows = row_order[row_ends[k] - row_count[k] : row_ends[k]]
+        columns = column_order[column_ends[k] - column_count[k] : column_ends[k]]
+        block = np.ix_(rows, columns)
+        i, j = _match_whole(similarity[block], candidates[block])
+        pairs.append((rows[i], columns[j]))
+    return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
 
 
 @njit(cache=True)

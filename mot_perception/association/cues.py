@@ -86,9 +86,7 @@ def raise_to_last(
 
 
 @njit(cache=True)
-def direction(
-    detections: Array, scores: Array, references: Array, headings: Array, candidates: Mask
-) -> Array:
+def direction(detections: Array, scores: Array, references: Array, headings: Array) -> Array:
     """Return S_ang: how well each detection lies ahead of each track, in [−½, ½] · score.
 
     (π/2 − θ)/π · score, θ between the track's heading and the way from its reference box to
@@ -100,37 +98,82 @@ def direction(
         references: Box M×4 some frames ago from which the track's heading is continued; NaN
             where the track has none (its column is 0).
         headings: Headings M×P×2 (x, y), P = 1: centres, P = 4: corners; (0, 0) where unknown.
-        candidates: bool N×M, the entries that are wanted; the others are 0.
     """
-    n, m, points = len(detections), len(references), headings.shape[1]
-    out = np.zeros((n, m))
-    for i in range(n):
-        for j in range(m):
-            if not candidates[i, j] or np.isnan(references[j, 0]):
-                continue
-            total = 0.0
-            for p in range(points):
-                x, y = displacement(detections[i], references[j], p, points)
-                cosine = x * headings[j, p, 0] + y * headings[j, p, 1]
-                total += pi / 2 - acos(min(1.0, max(-1.0, cosine)))
-            out[i, j] = total / points / pi * scores[i]
+    out = np.zeros((len(detections), len(references)))
+    everywhere = np.ones(out.shape, np.bool_)
+    add_direction(out, 1.0, everywhere, detections, scores, references, headings)
     return out
 
 
 @njit(cache=True)
-def confidence(scores: Array, track_scores: Array, candidates: Mask) -> Array:
-    """Return minus the difference between each detection's and each track's confidence, N×M.
+def add_direction(
+    total: Array,
+    weight: float,
+    candidates: Mask,
+    detections: Array,
+    scores: Array,
+    references: Array,
+    headings: Array,
+) -> None:
+    """Add `weight` × `direction` to `total` (N×M) where `candidates` (bool N×M), in place."""
+    n, m, points = len(detections), len(references), headings.shape[1]
+    for i in range(n):
+        for j in range(m):
+            if not candidates[i, j] or np.isnan(references[j, 0]):
+                continue
+            angles = 0.0
+            for p in range(points):
+                x, y = displacement(detections[i], references[j], p, points)
+                cosine = x * headings[j, p, 0] + y * headings[j, p, 1]
+                angles += pi / 2 - acos(min(1.0, max(-1.0, cosine)))
+            total[i, j] += weight * angles / points / pi * scores[i]
 
-    A person who passes behind another is detected less surely frame by frame; Hybrid-SORT's
-    weak cue. Only where `candidates` (bool N×M); the other entries are 0.
+
+@njit(cache=True)
+def add_confidence(
+    total: Array, weight: float, candidates: Mask, scores: Array, track_scores: Array
+) -> None:
+    """Subtract `weight` × the difference of confidences from `total`, in place.
+
+    A person who passes behind another is detected less surely frame by frame (Hybrid-SORT's
+    weak cue).
+
+    Args:
+        total: N×M.
+        weight: Weight.
+        candidates: bool N×M, the entries that are wanted.
+        scores: Confidence of the detections, N.
+        track_scores: Confidence of the tracks' last detections, M.
     """
-    n, m = candidates.shape
-    out = np.zeros((n, m))
+    n, m = total.shape
     for i in range(n):
         for j in range(m):
             if candidates[i, j]:
-                out[i, j] = -abs(scores[i] - track_scores[j])
-    return out
+                total[i, j] -= weight * abs(scores[i] - track_scores[j])
+
+
+@njit(cache=True)
+def add_foot(
+    total: Array, weight: float, candidates: Mask, detections: Array, tracks: Array
+) -> None:
+    """Subtract `weight` × the distance of the foot lines from `total`, in place.
+
+    In units of the track's height. On level ground the foot line tells depth: two people whose
+    boxes overlap differ there.
+
+    Args:
+        total: N×M.
+        weight: Weight.
+        candidates: bool N×M, the entries that are wanted.
+        detections: Boxes N×4.
+        tracks: Predicted boxes M×4.
+    """
+    n, m = total.shape
+    for i in range(n):
+        for j in range(m):
+            if candidates[i, j]:
+                height = max(tracks[j, 3] - tracks[j, 1], 1.0)
+                total[i, j] -= weight * abs(detections[i, 3] - tracks[j, 3]) / height
 
 
 def appearance(detections: Embedding, tracks: Embedding) -> Array:

@@ -43,6 +43,7 @@ class KalmanBank:
     def initiate(self, rows: Index, xyxy: Array) -> None:
         """Start a filter at rest in each of the `rows` (B) from its box (B×4)."""
         mean = self.model.measure(xyxy)
+        mean[:, 2:] = np.maximum(mean[:, 2:], _SMALLEST)
         scale = mean[:, [2, 3, 2, 3]] ** 2 if self.model.relative else np.ones_like(mean)
         state = np.zeros((len(rows), 5, 4))
         state[:, MEAN] = mean

@@ -15,7 +15,7 @@ from mot_perception.motion.kalman import (
     reupdate_row,
     update_row,
 )
-from mot_perception.types import TrackState
+from mot_perception.types import FARTHEST, TrackState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,15 +81,15 @@ class Rules(NamedTuple):
 def confident(xyxy: Array, score: Array, high: float, low: float) -> tuple[Index, Index]:
     """Return the rows of usable detections that score above `high`, and within (low, high].
 
-    Usable: finite, not inverted, score within [0, 1]; as `Detections.valid`.
+    Usable: as `Detections.valid` says; NaN fails every comparison.
     """
     n = len(xyxy)
     above, below = np.empty(n, np.int64), np.empty(n, np.int64)
     a = b = 0
     for i in range(n):
         x1, y1, x2, y2 = xyxy[i]
-        usable = np.isfinite(x1) and np.isfinite(y1) and np.isfinite(x2) and np.isfinite(y2)
-        if not (usable and x2 > x1 and y2 > y1 and 0 <= score[i] <= 1):
+        near = -FARTHEST < x1 < x2 < FARTHEST and -FARTHEST < y1 < y2 < FARTHEST
+        if not (near and 0 <= score[i] <= 1):
             continue
         if score[i] > high:
             above[a] = i

@@ -10,14 +10,16 @@ import numpy as np
 
 from mot_perception.association import cues
 from mot_perception.association.assignment import match, solve
-from mot_perception.association.headings import references
+from mot_perception.association.common_motion import common_motion
 from mot_perception.boxes import warp
-from mot_perception.motion.kalman import KalmanBank, warp_states
+from mot_perception.motion.kalman import MEAN, KalmanBank, warp_states
 from mot_perception.motion.models import CENTRE_SIZE, SIZE_ASPECT, MotionModel
 from mot_perception.trackers import life
 from mot_perception.trackers.clock import Clock
+from mot_perception.trackers.first_stage import FirstStage
 from mot_perception.trackers.settings import TrackerConfig
 from mot_perception.trackers.tracklets import Tracklets, TrackletsSnapshot
+from mot_perception.trackers.vectors import remember
 from mot_perception.types import Embeddings, TrackedFrame, Tracks, TrackState
 
 if TYPE_CHECKING:
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
 
 _EPSILON = 1e-6
 _NO_EMBEDDINGS = Embeddings()
+_SETTLED = 3
+"""Matches after which a track's velocity is known well enough to tell of the camera's."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ class SelfTrEncMotTracker:
             self._rules,
         )
         matched = np.flatnonzero(found.detection_of >= 0)
-        self._remember(matched, found.detection_of[matched], detections.score, embeddings)
+        rows = found.detection_of[matched]
+        remember(self.config, tracks, matched, detections.score[rows], embeddings.select(rows))
         self._give_birth(frame, found.newborn, detections, embeddings)
         return self._report(frame, started)
 
@@ -163,88 +167,24 @@ class SelfTrEncMotTracker:
     def _first_stage(
         self, high: Index, detections: Detections, embeddings: Embeddings, predicted: Array
     ) -> tuple[Index, Index, Array]:
-        """Match confident detections by all cues."""
+        """Match confident detections by all cues; once more if the camera is seen to move."""
         config, tracks = self.config, self.tracklets
-        xyxy = detections.xyxy[high]
-        overlap = cues.overlap(xyxy, predicted, config.height_power)
-        if config.last_weight > 0:
-            cues.raise_to_last(
-                overlap,
-                xyxy,
-                tracks['last'],
-                tracks['misses'],
-                config.height_power,
-                config.last_weight,
-            )
-        candidates = overlap > config.gate
-        if config.shortcut and _one_to_one(candidates):
-            rows, columns = np.nonzero(candidates)
-            return high[rows], columns, overlap[rows, columns]
-        wanted = candidates if config.gate_first else np.ones_like(candidates)
-        total = self._similarity(high, detections, embeddings, overlap, wanted)
-        if config.gate_first:
-            rows, columns = match(total, candidates)
-        else:
-            rows, columns = solve(total)
-            good = overlap[rows, columns] >= config.gate
-            rows, columns = rows[good], columns[good]
-        return high[rows], columns, total[rows, columns]
-
-    def _similarity(
-        self,
-        high: Index,
-        detections: Detections,
-        embeddings: Embeddings,
-        overlap: Array,
-        wanted: Mask,
-    ) -> Array:
-        """Return the sum of the cues (eq. 5)."""
-        config, tracks = self.config, self.tracklets
-        xyxy, scores = detections.xyxy[high], detections.score[high]
-        reference = references(
-            tracks['age'], tracks['last'], tracks['boxes'], tracks['ages'], config.direction_frames
+        stage = FirstStage(
+            config, tracks, predicted, detections.select(high), embeddings.select(high)
         )
-        headings = tracks['headings'][:, : self._rules.direction_points]
-        heading = cues.direction(xyxy, scores, reference, headings, wanted)
-        total = overlap + config.direction_weight * heading
-        if config.confidence_weight > 0:
-            difference = cues.confidence(scores, tracks['score'], wanted)
-            total += config.confidence_weight * difference
-        if embeddings.appearance is not None:
-            total += self._appearance(embeddings.appearance[high], wanted)
-        if embeddings.depthseg_previous is not None:
-            total += self._depthseg(high, embeddings, wanted)
-        return total
-
-    def _appearance(self, vectors: NDArray[np.float32], wanted: Mask) -> Array:
-        """Return w ⊙ S_emb."""
-        config, tracks = self.config, self.tracklets
-        if tracks.appearance.shape[1] != vectors.shape[1]:
-            return np.zeros(wanted.shape)
-        similarity = cues.appearance(vectors, tracks.appearance[: len(tracks)])
-        weight: Array | float = config.appearance_weight
-        if config.appearance_cap > 0:
-            weight = cues.adaptive_weight(
-                similarity, config.appearance_weight, config.appearance_cap
+        rows, columns, similarity = stage.match()
+        if config.common_motion > 0:
+            settled = tracks['hits'][columns] >= _SETTLED
+            shift = common_motion(
+                stage.detections.xyxy[rows[settled]],
+                predicted[columns[settled]],
+                config.common_motion,
             )
-        return weight * self._evidence(similarity, wanted, tracks['appearance_known'][None])
-
-    def _depthseg(self, high: Index, embeddings: Embeddings, wanted: Mask) -> Array:
-        """Return the weighted S_sd."""
-        config, tracks = self.config, self.tracklets
-        vectors = embeddings.depthseg_previous
-        if vectors is None or tracks.depthseg.shape[1] != vectors.shape[1]:
-            return np.zeros(wanted.shape)
-        similarity = cues.depthseg(vectors[high], tracks.depthseg[: len(tracks)])
-        known = np.broadcast_to(tracks['depthseg_known'][None], wanted.shape)
-        if embeddings.depthseg_valid is not None:
-            known = known & embeddings.depthseg_valid[high][:, None]
-        return config.depthseg_weight * self._evidence(similarity, wanted, known)
-
-    def _evidence(self, similarity: Array, wanted: Mask, known: Mask) -> Array:
-        if self.config.neutral:
-            return cues.neutral(similarity, wanted, known)
-        return similarity if np.isfinite(similarity).all() else np.zeros_like(similarity)
+            if shift.any():
+                tracks.bank.state[: len(tracks), MEAN, :2] += shift
+                predicted += np.tile(shift, 2)
+                rows, columns, similarity = stage.match()
+        return high[rows], columns, similarity
 
     def _overlap_stage(
         self, rows: Index, columns: Index, detections: Detections, boxes: Array, gate: float
@@ -260,37 +200,6 @@ class SelfTrEncMotTracker:
             good = overlap[i, j] >= gate
             i, j = i[good], j[good]
         return rows[i], columns[j], overlap[i, j]
-
-    def _remember(
-        self, matched: Index, rows: Index, scores: Array, embeddings: Embeddings
-    ) -> None:
-        """Let the tracks' vectors follow their detections (eq. 4 with dynamic alpha)."""
-        config, tracks = self.config, self.tracklets
-        appearance, depthseg = embeddings.appearance, embeddings.depthseg
-        if appearance is None and depthseg is None:
-            return
-        tracks.widen(
-            0 if appearance is None else appearance.shape[1],
-            0 if depthseg is None else depthseg.shape[1],
-        )
-        alpha = self._alpha(scores[rows])
-        if appearance is not None:
-            known = tracks['appearance_known'][matched]
-            _average(tracks.appearance, matched, appearance[rows], np.where(known, alpha, 0))
-            tracks['appearance_known'][matched] = True
-        if depthseg is not None:
-            if embeddings.depthseg_valid is not None:
-                seen = embeddings.depthseg_valid[rows]
-                matched, rows, alpha = matched[seen], rows[seen], alpha[seen]
-            known = tracks['depthseg_known'][matched] & (config.depthseg_update == 'average')
-            _average(tracks.depthseg, matched, depthseg[rows], np.where(known, alpha, 0))
-            tracks['depthseg_known'][matched] = True
-
-    def _alpha(self, score: Array) -> Array:
-        """Return C of eq. 4: `momentum` at score 1, 1 (nothing learnt) at the high threshold."""
-        high, momentum = self.config.high_score, self.config.momentum
-        confidence = (score - high) / max(1 - high, _EPSILON)
-        return momentum + (1 - momentum) * (1 - np.clip(confidence, 0, 1))
 
     def _give_birth(
         self, frame: Frame, newborn: Index, detections: Detections, embeddings: Embeddings
@@ -316,7 +225,8 @@ class SelfTrEncMotTracker:
             tracks['last'][born] = tracks['boxes'][born, 0] = xyxy
             tracks['ages'][born, 0] = 0
             tracks['hits'][born] = tracks['streak'][born] = 1
-        self._remember(born, newborn, detections.score, embeddings)
+        scores = detections.score[newborn]
+        remember(self.config, tracks, born, scores, embeddings.select(newborn))
 
     def _report(self, frame: Frame, started: int) -> TrackedFrame:
         """Confirm and end tracks, and tell about all of them."""
@@ -400,18 +310,3 @@ def _rules(config: TrackerConfig) -> life.Rules:
         freeze_size=config.coasting_size == 'frozen',
         frame_period=config.frame_period,
     )
-
-
-def _one_to_one(graph: Mask) -> bool:
-    """Return whether no row and no column holds two pairs, and at least one pair exists."""
-    return bool(graph.any() and graph.sum(0).max() == 1 and graph.sum(1).max() == 1)
-
-
-def _average(
-    store: NDArray[np.float32], rows: Index, new: NDArray[np.float32], alpha: Array
-) -> None:
-    """Blend unit vectors, store[rows] ← normalise(α store[rows] + (1 − α) new), in place."""
-    weight = alpha.astype(np.float32)[:, None]
-    mixed = weight * store[rows] + (1 - weight) * new
-    norm = np.linalg.norm(mixed, axis=1, keepdims=True)
-    store[rows] = mixed / np.maximum(norm, np.float32(_EPSILON))

@@ -72,7 +72,7 @@ class TrackerConfig(BaseModel):
     height_power: float = Field(
         2.0, ge=0, le=8, description='Exponent of the height overlap that multiplies IoU; 0: IoU.'
     )
-    direction_weight: float = Field(0.1, ge=0, le=10, description='Weight of the heading cue.')
+    direction_weight: float = Field(0.12, ge=0, le=10, description='Weight of the heading cue.')
     direction_points: Literal['corners', 'centre'] = Field(
         'corners', description='Points whose headings are compared.'
     )
@@ -82,6 +82,16 @@ class TrackerConfig(BaseModel):
     direction_frames: int = Field(3, ge=1, le=7, description='Longest interval of headings.')
     confidence_weight: float = Field(
         0.5, ge=0, le=10, description='Penalty per difference of confidence to the track.'
+    )
+    foot_weight: float = Field(
+        0.15, ge=0, le=10, description='Penalty per distance of foot lines, in heights.'
+    )
+    common_motion: float = Field(
+        1.5,
+        ge=0,
+        le=100,
+        description='Follow a displacement that most objects share, if they differ from it by '
+        'less than this × its length; 0: never.',
     )
     last_weight: float = Field(
         0.7, ge=0, le=1, description='Overlap with the last box counts so much if larger.'
@@ -108,7 +118,7 @@ class TrackerConfig(BaseModel):
     )
     recovery_stage: bool = Field(True, description='Match what is left with last boxes.')
     recovery_gate: float = Field(
-        0.2, ge=0, le=1, description='Overlap with the last box that a pair must exceed.'
+        0.3, ge=0, le=1, description='Overlap with the last box that a pair must exceed.'
     )
 
     min_hits: int = Field(2, ge=1, le=100, description='Matches that confirm a track.')
@@ -147,6 +157,8 @@ _RELEASE: dict[str, Any] = {
     'direction_points': 'centre',
     'direction_intervals': 'longest',
     'confidence_weight': 0.0,
+    'foot_weight': 0.0,
+    'common_motion': 0.0,
     'last_weight': 0.0,
     'appearance_weight': 2.7,
     'appearance_cap': 2.0,

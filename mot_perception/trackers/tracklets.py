@@ -130,8 +130,10 @@ class Tracklets:
         """Go back to a snapshot."""
         self.count = 0
         self._resize(len(snapshot.rows))
-        self.widen(snapshot.appearance.shape[1], snapshot.depthseg.shape[1])
-        n = self.count = len(snapshot.rows)
+        capacity, n = len(self._rows), len(snapshot.rows)
+        self.count = n
+        self.appearance = np.zeros((capacity, snapshot.appearance.shape[1]), np.float32)
+        self.depthseg = np.zeros((capacity, snapshot.depthseg.shape[1]), np.float32)
         self._rows[:n], self.bank.state[:n] = snapshot.rows, snapshot.state
         self.appearance[:n], self.depthseg[:n] = snapshot.appearance, snapshot.depthseg
 
