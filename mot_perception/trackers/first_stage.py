@@ -105,7 +105,8 @@ class FirstStage:
         similarity = cues.appearance(vectors, tracks.appearance[: len(tracks)])
         weight: Array | float = config.appearance_weight
         if config.appearance_cap > 0:
-            weight = cues.adaptive_weight(similarity, weight, config.appearance_cap)
+            seen = np.nan_to_num(similarity)  # an unknown look stands out as little as cosine 0
+            weight = cues.adaptive_weight(seen, config.appearance_weight, config.appearance_cap)
         known = np.broadcast_to(tracks['appearance_known'], total.shape)
         total += weight * self._evidence(similarity, wanted, known)
 

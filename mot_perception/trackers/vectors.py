@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
     Vectors = NDArray[np.float32]
 
 _SMALLEST_NORM = np.float32(1e-6)
@@ -46,15 +47,15 @@ def remember(
     )
     if appearance is not None:
         known = tracks['appearance_known'][rows]
-        _average(tracks.appearance, rows, appearance, np.where(known, alpha, 0))
-        tracks['appearance_known'][rows] = True
+        learnt = _average(tracks.appearance, rows, appearance, np.where(known, alpha, 0))
+        tracks['appearance_known'][rows[learnt]] = True
     if depthseg is not None:
         if embeddings.depthseg_valid is not None:
             seen = embeddings.depthseg_valid
             rows, alpha, depthseg = rows[seen], alpha[seen], depthseg[seen]
         known = tracks['depthseg_known'][rows] & (config.depthseg_update == 'average')
-        _average(tracks.depthseg, rows, depthseg, np.where(known, alpha, 0))
-        tracks['depthseg_known'][rows] = True
+        learnt = _average(tracks.depthseg, rows, depthseg, np.where(known, alpha, 0))
+        tracks['depthseg_known'][rows[learnt]] = True
 
 
 def dynamic_alpha(scores: Array, threshold: float, momentum: float) -> Array:
@@ -69,9 +70,17 @@ def dynamic_alpha(scores: Array, threshold: float, momentum: float) -> Array:
     return np.asarray(momentum + (1 - momentum) * (1 - confidence))
 
 
-def _average(store: Vectors, rows: Index, new: Vectors, alpha: Array) -> None:
-    """store[rows] ← normalise(α store[rows] + (1 − α) new), in place and in float32."""
+def _average(store: Vectors, rows: Index, new: Vectors, alpha: Array) -> Mask:
+    """store[rows] ← normalise(α store[rows] + (1 − α) new), in place and in float32.
+
+    A row whose result has no direction (NaN, infinite, or zero) stays as it is.
+
+    Returns:
+        Which rows have changed.
+    """
     weight = alpha.astype(np.float32)[:, None]
     mixed = weight * store[rows] + (1 - weight) * new
-    norm = np.linalg.norm(mixed, axis=1, keepdims=True)
-    store[rows] = mixed / np.maximum(norm, _SMALLEST_NORM)
+    norm = np.linalg.norm(mixed, axis=1)
+    good = (norm > _SMALLEST_NORM) & (norm < np.inf)
+    store[rows[good]] = mixed[good] / norm[good, None]
+    return np.asarray(good)
