@@ -140,8 +140,16 @@ class Embeddings:
 
     def select(self, index: NDArray[Any]) -> Embeddings:
         """Return the rows that a boolean mask or an index array picks."""
-        arrays = (getattr(self, column.name) for column in fields(self))
-        return Embeddings(*(None if array is None else array[index] for array in arrays))
+
+        def pick(array: Any) -> Any:
+            return None if array is None else array[index]
+
+        return Embeddings(
+            pick(self.appearance),
+            pick(self.depthseg),
+            pick(self.depthseg_previous),
+            pick(self.depthseg_valid),
+        )
 
 
 def _column(dtype: Any, *shape: int) -> Any:

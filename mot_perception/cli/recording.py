@@ -12,6 +12,7 @@ from mot_perception.bags.rows import MotRows
 from mot_perception.bags.tracks_bag import TracksBagWriter
 from mot_perception.bags.video_writer import AnnotatedVideoWriter
 from mot_perception.pipeline import Pipeline
+from mot_perception.trackers.presence import counted
 from mot_perception.types import NANOSECONDS, Detections
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ class _Gathered:
     size: tuple[int, int] = (0, 0)
 
     def add(self, tracked: TrackedFrame) -> None:
-        frame, confirmed = tracked.frame, tracked.tracks.confirmed()
-        self.tracks.append(confirmed)
+        frame, present = tracked.frame, counted(tracked)
+        self.tracks.append(present)
         self.size = frame.width, frame.height
         best = len(self.tracks[self.picture_at]) if self.picture else -1
-        if frame.image is not None and len(confirmed) > best:
+        if frame.image is not None and len(present) > best:
             self.picture, self.picture_at = frame, len(self.tracks) - 1
 
     def rows(self) -> MotRows:

@@ -9,6 +9,7 @@ import numpy as np
 from mot_perception.bags.mot import read_mot
 from mot_perception.bags.rows import MotRows
 from mot_perception.errors import UserError
+from mot_perception.trackers.presence import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ def _rows(path: Path, tracked: list[TrackedFrame], sequence: Sequence) -> MotRow
     for k, it in enumerate(tracked):
         if k and resets[k] != resets[k - 1]:
             offset = max(int(rows.id.max(initial=0)) for rows in columns)
-        tracks = it.tracks.confirmed()
+        tracks = counted(it)
         frame = np.full(len(tracks), numbers[it.frame.stamp_ns])
         columns.append(MotRows.of(frame, tracks.id + offset, tracks.xyxy, tracks.score))
     names = 'frame', 'id', 'xyxy', 'score'

@@ -224,7 +224,9 @@ def judge(
     ended = 0
     for i in range(len(rows)):
         row, report = rows[i], out[i]
-        matches = row.streak if rules.warm_up_again else row.hits
+        matches = row.hits
+        if rules.warm_up_again:
+            matches = row.streak if row.misses == 0 else 0
         enough = early or matches >= rules.min_hits
         row.confirmed = enough or (row.confirmed and not rules.warm_up_again)
         doubtful = not row.confirmed and row.misses > rules.tentative_misses
