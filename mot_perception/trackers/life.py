@@ -101,8 +101,14 @@ def confident(xyxy: Array, score: Array, high: float, low: float) -> tuple[Index
 
 
 @njit(cache=True)
-def advance(rows: Rows, state: Array, dt: float, kalman: Filter, rules: Rules) -> Array:
-    """Step all tracks `dt` frame periods ahead; return their predicted boxes, M×4."""
+def advance(
+    rows: Rows, state: Array, dt: float, now: float, kalman: Filter, rules: Rules
+) -> Array:
+    """Step all tracks `dt` frame periods ahead to the time `now`; return predicted boxes, M×4.
+
+    An empty box, and no last one, for a track that a pause has outlived: had frames come every
+    period, an earlier one would have ended it, so nothing may match it before it is reported.
+    """
     predicted = np.empty((len(rows), 4))
     for i in range(len(rows)):
         row = rows[i]
@@ -115,6 +121,9 @@ def advance(rows: Rows, state: Array, dt: float, kalman: Filter, rules: Rules) -
         if rules.freeze_size and row.misses > 1:
             state[i, 1, 2:] = 0.0
         box_row(state[i], kalman.size_aspect, predicted[i])
+        if now - row.last_time > rules.max_unseen + 1:
+            predicted[i] = 0.0
+            row.last[:] = np.nan
     return predicted
 
 

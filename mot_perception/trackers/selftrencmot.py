@@ -109,7 +109,14 @@ class SelfTrEncMotTracker:
             self._follow_camera(camera_motion)
         tracks, embeddings = self.tracklets, embeddings or _NO_EMBEDDINGS
         passed = self._clock.tick(frame.stamp_ns)
-        predicted = life.advance(tracks.rows, tracks.bank.state, passed, self._filter, self._rules)
+        predicted = life.advance(
+            tracks.rows,
+            tracks.bank.state,
+            passed,
+            self._clock.now,
+            self._filter,
+            self._rules,
+        )
         found = self._associate(detections, embeddings, predicted)
         life.observe(
             tracks.rows,
