@@ -88,17 +88,20 @@ def test_direction(seed, n, m, points):
     references[rng.random(m) < 0.2] = np.nan
     if n and m:
         references[0] = boxes[0]  # nobody moved: no direction
-    scores, wanted = rng.random(n), rng.random((n, m)) < 0.8
+    scores, wanted, base = rng.random(n), rng.random((n, m)) < 0.8, rng.random((n, m))
     angles = rng.uniform(0, 2 * np.pi, (m, points))
     headings = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     headings *= rng.choice([0, 0.4, 1], (m, 1, 1))
 
-    def expected(i, j):
-        return wanted[i, j] * oracle.direction(boxes[i], scores[i], references[j], headings[j])
+    def one(i, j):
+        return oracle.direction(boxes[i], scores[i], references[j], headings[j])
 
-    cue = cues.direction(boxes, scores, references, headings, wanted)
-    np.testing.assert_allclose(cue, table(expected, n, m), atol=1e-7)
+    cue, expected = cues.direction(boxes, scores, references, headings), table(one, n, m)
+    np.testing.assert_allclose(cue, expected, atol=1e-7)
     assert (np.abs(cue) <= scores[:, None] / 2 + 1e-12).all()
+    total = base.copy()
+    cues.add_direction(total, 0.3, wanted, boxes, scores, references, headings)
+    np.testing.assert_allclose(total, base + 0.3 * np.where(wanted, expected, 0), atol=1e-7)
 
 
 @pytest.mark.parametrize('points', [1, 4])
@@ -118,17 +121,32 @@ def test_direction_at_the_edges(points, heading, share, origin):
         np.add(reference, [[30, 0, 30, 0]]),
         np.tile(np.array(heading, float), (1, points, 1)),
     )
-    cue = 0.2 * cues.direction(boxes, np.array([0.7]), reference, headings, np.ones((1, 1), bool))
+    cue = 0.2 * cues.direction(boxes, np.array([0.7]), reference, headings)
     assert cue[0, 0] == pytest.approx(share * 0.7, abs=1e-4)
 
 
 @settings(deadline=None)
-@given(seeds, counts, counts)
-def test_confidence(seed, n, m):
+@given(seeds, counts, counts, st.floats(0, 2))
+def test_penalties(seed, n, m, weight):
+    """Differences of confidence, and distances of foot lines in heights of the track."""
     rng = np.random.default_rng(seed)
-    scores, tracks, wanted = rng.random(n), rng.random(m), rng.random((n, m)) < 0.7
-    expected = table(lambda i, j: -1.0 * wanted[i, j] * abs(scores[i] - tracks[j]), n, m)
-    np.testing.assert_allclose(cues.confidence(scores, tracks, wanted), expected, atol=1e-15)
+    scores, track_scores = rng.random(n), rng.random(m)
+    boxes, tracks = boxes_of(rng, n), boxes_of(rng, m)
+    wanted, base = rng.random((n, m)) < 0.7, rng.random((n, m))
+
+    def confidence(i, j):
+        return wanted[i, j] * abs(scores[i] - track_scores[j])
+
+    def foot(i, j):
+        height = max(tracks[j, 3] - tracks[j, 1], 1)
+        return wanted[i, j] * abs(boxes[i, 3] - tracks[j, 3]) / height
+
+    total = base.copy()
+    cues.add_confidence(total, weight, wanted, scores, track_scores)
+    np.testing.assert_allclose(total, base - weight * table(confidence, n, m), atol=1e-12)
+    total = base.copy()
+    cues.add_foot(total, weight, wanted, boxes, tracks)
+    np.testing.assert_allclose(total, base - weight * table(foot, n, m), atol=1e-12)
 
 
 @pytest.mark.parametrize('cue', [cues.appearance, cues.depthseg])

@@ -24,11 +24,10 @@ TOTAL = [
     [2.657855, 3.810338, 0.705],
     [0.34134, 0.689982, 4.407778],
 ]
-EVERYWHERE = np.ones((3, 3), bool)
 
 
 def heading_cue():
-    return 0.2 * cues.direction(DETECTIONS, SCORES, REFERENCES, HEADINGS, EVERYWHERE)
+    return 0.2 * cues.direction(DETECTIONS, SCORES, REFERENCES, HEADINGS)
 
 
 def total():
