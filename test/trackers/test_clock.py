@@ -107,6 +107,19 @@ def test_velocity_is_in_pixels_per_second_at_any_rate(motion, rate):
     assert tracks.velocity[0] == pytest.approx([60, 0], abs=2)
 
 
+@pytest.mark.parametrize('rate', [10, 20, 40])
+def test_a_gap_is_relived_in_the_time_it_took(rate):
+    """Hidden for half a second; found again, he is as fast as before."""
+    tracker = tracker_of('release', clock='stamps', frame_period=0.05)
+    for index in range(2 * rate):
+        stamped(tracker, index / rate, x=60 * index / rate)
+    for index in range(2 * rate, 2 * rate + rate // 2):
+        tracker.update(frame(index, round(index / rate * SECOND)), Detections.empty())
+    tracks = stamped(tracker, 2.5, x=150).tracks
+    assert tracks.id.tolist() == [1]
+    assert tracks.velocity[0] == pytest.approx([60, 0], abs=4)
+
+
 def test_dropped_frames_are_bridged_by_stamps():
     """Ten frames are lost: somebody who runs on is found where the stamps say he must be."""
     arrivals = [*range(15), *range(25, 30)]

@@ -142,6 +142,17 @@ def test_a_track_forgets_a_vector_that_is_none(preset, kind, bad, when):
     assert tracks.id.tolist() == [1, 2]
 
 
+def test_vectors_stay_with_their_tracks_when_others_end():
+    tracker, vectors = tracker_of(max_age=0.1), np.eye(3, dtype=np.float32)
+    places = box(100), box(400), box(700)
+    show(tracker, 0, *places, embeddings=Embeddings(vectors, vectors, vectors))
+    for index in range(1, 6):
+        show(tracker, index, *places[1:])
+    assert tracker.tracklets['id'].tolist() == [2, 3]
+    np.testing.assert_array_equal(tracker.tracklets.appearance[:2], vectors[1:])
+    np.testing.assert_array_equal(tracker.tracklets.depthseg[:2], vectors[1:])
+
+
 @ALL_PRESETS
 def test_length_of_vectors_may_change(preset):
     tracker = tracker_of(preset)
