@@ -39,7 +39,7 @@ def iou(a: Array, b: Array) -> Array:
     size = np.maximum(np.minimum(a[:, None, 2:4], b[None, :, 2:4]) - corner, 0)
     overlap = size[..., 0] * size[..., 1]
     union = area(a)[:, None] + area(b)[None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return np.asarray(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0))
 
 
 def clip(xyxy: Array, width: int, height: int) -> Array:

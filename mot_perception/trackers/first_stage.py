@@ -93,6 +93,8 @@ class FirstStage:
             cues.add_confidence(total, config.confidence_weight, wanted, scores, tracks['score'])
         if config.foot_weight > 0:
             cues.add_foot(total, config.foot_weight, wanted, self.detections.xyxy, self.predicted)
+        if config.tentative_penalty > 0:
+            total -= config.tentative_penalty * ~tracks['confirmed']
         self._add_appearance(total, wanted)
         self._add_depthseg(total, wanted)
         return total

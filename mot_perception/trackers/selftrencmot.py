@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -167,9 +167,17 @@ class SelfTrEncMotTracker:
                 rows, boxes = high[found.free[high]], tracks['last'][columns]
                 gate = config.recovery_gate
                 found.add(*self._overlap_stage(rows, columns, detections, boxes, gate))
-        rest = high[found.free[high]]
-        found.newborn = rest[detections.score[rest] > config.birth_score]
+        found.newborn = self._newborn(high[found.free[high]], detections, found)
         return found
+
+    def _newborn(self, free: Index, detections: Detections, found: _Matching) -> Index:
+        """Return which of the `free` detections start a track: sure ones, and no duplicates."""
+        free = free[detections.score[free] > self.config.birth_score]
+        claimed = found.detection_of[found.detection_of >= 0]
+        if len(free) and len(claimed) and self.config.birth_gate < 1:
+            shared = cues.overlap(detections.xyxy[free], detections.xyxy[claimed])
+            free = free[shared.max(1) < self.config.birth_gate]
+        return free
 
     def _first_stage(
         self, high: Index, detections: Detections, embeddings: Embeddings, predicted: Array
@@ -254,7 +262,7 @@ class SelfTrEncMotTracker:
         self._frame_index += 1
         return TrackedFrame(
             frame,
-            Tracks(*(report[name] for name in life.REPORT.names)),
+            Tracks(*(report[column.name] for column in fields(Tracks))),
             reset_count=self._reset_count,
             frame_index=self._frame_index - 1,
             processing_ns=perf_counter_ns() - started,

@@ -111,6 +111,10 @@ class TrackerConfig(BaseModel):
     )
     momentum: float = Field(0.95, ge=0, le=1, description='T of eq. 4, at full confidence.')
 
+    tentative_penalty: float = Field(
+        0.15, ge=0, le=10, description='What an unconfirmed track loses against confirmed ones.'
+    )
+
     low_stage: bool = Field(True, description='Match low scores with predicted boxes.')
     low_gate: float = Field(0.5, ge=0, le=1, description='Overlap that a low pair must exceed.')
     low_misses: int = Field(
@@ -121,7 +125,13 @@ class TrackerConfig(BaseModel):
         0.3, ge=0, le=1, description='Overlap with the last box that a pair must exceed.'
     )
 
-    min_hits: int = Field(2, ge=1, le=100, description='Matches that confirm a track.')
+    birth_gate: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description='A detection that overlaps a matched one by this or more starts no track.',
+    )
+    min_hits: int = Field(3, ge=1, le=100, description='Matches that confirm a track.')
     warm_up_again: bool = Field(
         False, description='Count matches anew after every miss, hiding the track meanwhile.'
     )
@@ -159,6 +169,8 @@ _RELEASE: dict[str, Any] = {
     'confidence_weight': 0.0,
     'foot_weight': 0.0,
     'common_motion': 0.0,
+    'tentative_penalty': 0.0,
+    'birth_gate': 1.0,
     'last_weight': 0.0,
     'appearance_weight': 2.7,
     'appearance_cap': 2.0,
