@@ -156,3 +156,31 @@ def test_heading_decides_where_overlaps_tie(points, intervals):
     predicted = tracker.tracklets.bank.boxes(1)[0, 0] + 2
     tracks = show(tracker, 6, box(predicted - 12), box(predicted + 12))
     assert tracks.detection[tracks.id == 1].tolist() == [1]
+
+
+@pytest.mark.parametrize(('gate', 'born'), [(0.5, False), (0.8, True), (1.0, True)])
+def test_duplicates_of_a_matched_detection_start_no_track(gate, born):
+    tracker = standing(birth_gate=gate)
+    tracks = show(tracker, 8, box(100), box(110))
+    assert tracks.id.tolist() == ([1, 2] if born else [1])
+    assert show(tracker, 9, box(100), box(600)).id.tolist() == ([1, 2, 3] if born else [1, 2])
+
+
+@pytest.mark.parametrize(('penalty', 'owner'), [(0.0, 2), (0.5, 1)])
+def test_newcomers_give_way_to_the_confirmed(penalty, owner):
+    tracker = standing(tentative_penalty=penalty, birth_gate=1.0, gate_first=True)
+    show(tracker, 8, box(100), box(112))
+    tracks = show(tracker, 9, box(108))
+    assert tracks.id[tracks.detection == 0].tolist() == [owner]
+
+
+@pytest.mark.parametrize(('agreement', 'found'), [(0.0, False), (1.0, True)])
+def test_all_move_as_most_move(agreement, found):
+    """The camera jerks: the narrow one is found because the broad ones show by how much."""
+    tracker = tracker_of(common_motion=agreement, recovery_stage=False)
+    places = np.array([box(100), box(300), box(500), box(700, w=15)])
+    for index in range(10):
+        show(tracker, index, *places)
+    tracks = show(tracker, 10, *(places + np.array([20, 0, 20, 0])))
+    assert (tracks.detection[3] == 3) == found
+    np.testing.assert_array_equal(tracks.detection[:3], [0, 1, 2])
