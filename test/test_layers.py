@@ -13,7 +13,7 @@ import mot_perception
 
 PACKAGE = Path(mot_perception.__file__).parent
 LAYERS = [
-    {'errors', 'types', 'boxes', 'resources'},
+    {'errors', 'types', 'boxes', 'presence', 'resources'},
     {'motion', 'association'},
     {'perception'},
     {'depthseg'},

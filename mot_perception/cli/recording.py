@@ -12,7 +12,7 @@ from mot_perception.bags.rows import MotRows
 from mot_perception.bags.tracks_bag import TracksBagWriter
 from mot_perception.bags.video_writer import AnnotatedVideoWriter
 from mot_perception.pipeline import Pipeline
-from mot_perception.trackers.presence import counted
+from mot_perception.presence import counted
 from mot_perception.types import NANOSECONDS, Detections
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from mot_perception.bags.mot import read_mot
 from mot_perception.bags.rows import MotRows
 from mot_perception.errors import UserError
-from mot_perception.trackers.presence import counted
+from mot_perception.presence import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

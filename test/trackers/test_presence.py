@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tracker_cases import PRESETS, course, frame, tracker_of
 
-from mot_perception.trackers.presence import counted
+from mot_perception.presence import counted
 from mot_perception.types import NANOSECONDS, Frame, TrackedFrame, Tracks, TrackState
 
 NOW = 100 * NANOSECONDS
