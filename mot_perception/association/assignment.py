@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-_SMALL = 64 * 64
+_SMALL = 256 * 256
 """Matrices up to this size are solved whole: splitting would cost more than it saves."""
 
 

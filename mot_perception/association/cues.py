@@ -176,8 +176,12 @@ def add_foot(
                 total[i, j] -= weight * abs(detections[i, 3] - tracks[j, 3]) / height
 
 
-def appearance(detections: Embedding, tracks: Embedding) -> Array:
-    """Return S_emb: cosine of unit vectors N×D and M×D."""
+def cosine(detections: Embedding, tracks: Embedding) -> Array:
+    """Return S_emb or S_sd: cosines N×M of unit vectors N×D and M×D; NaN where one holds NaN.
+
+    S_emb compares how detections and tracks look. S_sd compares depth × mask: of the tracks as
+    last seen, of the detections as they looked at t−1.
+    """
     return np.asarray(detections @ tracks.T, np.float64)
 
 
@@ -198,11 +202,25 @@ def adaptive_weight(similarity: Array, weight: float, cap: float) -> Array:
     return out
 
 
-def depthseg(detections: Embedding, tracks: Embedding) -> Array:
-    """Return S_sd: cosine of depth × mask vectors N×E (at t−1) and M×E; NaN where one is NaN."""
-    return np.asarray(detections @ tracks.T, np.float64)
+@njit(cache=True, fastmath={'reassoc', 'contract'})
+def cosine_where(detections: Embedding, tracks: Embedding, candidates: Mask) -> Array:
+    """Return cosines N×M of unit vectors N×D and M×D, 0 where `candidates` (N×M) is False.
+
+    Overlapping pairs are few: their dot products alone cost less than the whole matrix.
+    """
+    n, m = candidates.shape
+    out = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            if candidates[i, j]:
+                total = np.float32(0)
+                for d in range(detections.shape[1]):
+                    total += detections[i, d] * tracks[j, d]
+                out[i, j] = total
+    return out
 
 
+@njit(cache=True)
 def neutral(similarity: Array, candidates: Mask, known: Mask) -> Array:
     """Return a cue as evidence among the candidates of each detection: entries sum to 0 a row.
 
@@ -215,7 +233,15 @@ def neutral(similarity: Array, candidates: Mask, known: Mask) -> Array:
         candidates: bool N×M, pairs that pass the gate.
         known: bool N×M, pairs of which both sides have a vector.
     """
-    usable = candidates & known & np.isfinite(similarity)
-    values = np.where(usable, similarity, 0.0)
-    count = np.maximum(usable.sum(1, keepdims=True), 1)
-    return np.where(usable, values - values.sum(1, keepdims=True) / count, 0.0)
+    n, m = similarity.shape
+    out = np.zeros((n, m))
+    for i in range(n):
+        total, count = 0.0, 0
+        for j in range(m):
+            if candidates[i, j] and known[i, j] and np.isfinite(similarity[i, j]):
+                total += similarity[i, j]
+                count += 1
+        for j in range(m):
+            if candidates[i, j] and known[i, j] and np.isfinite(similarity[i, j]):
+                out[i, j] = similarity[i, j] - total / count
+    return out

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
     Mask = NDArray[np.bool_]
+    Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -104,28 +105,30 @@ class FirstStage:
         config, tracks, vectors = self.config, self.tracks, self.embeddings.appearance
         if vectors is None or tracks.appearance.shape[1] != vectors.shape[1]:
             return
-        similarity = cues.appearance(vectors, tracks.appearance[: len(tracks)])
+        known = np.broadcast_to(tracks['appearance_known'], total.shape)
         weight: Array | float = config.appearance_weight
         if config.appearance_cap > 0:
+            similarity = cues.cosine(vectors, tracks.appearance[: len(tracks)])
             seen = np.nan_to_num(similarity)  # an unknown look stands out as little as cosine 0
             weight = cues.adaptive_weight(seen, config.appearance_weight, config.appearance_cap)
-        known = np.broadcast_to(tracks['appearance_known'], total.shape)
-        total += weight * self._evidence(similarity, wanted, known)
+        total += weight * self._evidence(vectors, tracks.appearance, wanted, known)
 
     def _add_depthseg(self, total: Array, wanted: Mask) -> None:
         """Add the weighted S_sd."""
         config, tracks, vectors = self.config, self.tracks, self.embeddings.depthseg_previous
         if vectors is None or tracks.depthseg.shape[1] != vectors.shape[1]:
             return
-        similarity = cues.depthseg(vectors, tracks.depthseg[: len(tracks)])
         known = np.broadcast_to(tracks['depthseg_known'], total.shape)
         if self.embeddings.depthseg_valid is not None:
             known = known & self.embeddings.depthseg_valid[:, None]
-        total += config.depthseg_weight * self._evidence(similarity, wanted, known)
+        total += config.depthseg_weight * self._evidence(vectors, tracks.depthseg, wanted, known)
 
-    def _evidence(self, similarity: Array, wanted: Mask, known: Mask) -> Array:
+    def _evidence(self, vectors: Vectors, store: Vectors, wanted: Mask, known: Mask) -> Array:
+        """Return the cosines as they are, or as evidence among the wanted pairs."""
+        store = store[: len(self.tracks)]
         if self.config.neutral:
-            return cues.neutral(similarity, wanted, known)
+            return cues.neutral(cues.cosine_where(vectors, store, wanted), wanted, known)
+        similarity = cues.cosine(vectors, store)
         return similarity if np.isfinite(similarity).all() else np.zeros_like(similarity)
 
 

@@ -133,7 +133,7 @@ class SelfTrEncMotTracker:
         )
         matched = np.flatnonzero(found.detection_of >= 0)
         rows = found.detection_of[matched]
-        remember(self.config, tracks, matched, detections.score[rows], embeddings.select(rows))
+        remember(self.config, tracks, matched, rows, detections.score[rows], embeddings)
         self._give_birth(frame, found.newborn, detections, embeddings)
         return self._report(frame, started)
 
@@ -185,7 +185,11 @@ class SelfTrEncMotTracker:
         """Match confident detections by all cues; once more if the camera is seen to move."""
         config, tracks = self.config, self.tracklets
         stage = FirstStage(
-            config, tracks, predicted, detections.select(high), embeddings.select(high)
+            config,
+            tracks,
+            predicted,
+            detections.select(high),
+            replace(embeddings, depthseg=None).select(high),
         )
         rows, columns, similarity = stage.match()
         if config.common_motion > 0:
@@ -240,8 +244,7 @@ class SelfTrEncMotTracker:
             tracks['last'][born] = tracks['boxes'][born, 0] = xyxy
             tracks['ages'][born, 0] = 0
             tracks['hits'][born] = tracks['streak'][born] = 1
-        scores = detections.score[newborn]
-        remember(self.config, tracks, born, scores, embeddings.select(newborn))
+        remember(self.config, tracks, born, newborn, detections.score[newborn], embeddings)
 
     def _report(self, frame: Frame, started: int) -> TrackedFrame:
         """Confirm and end tracks, and tell about all of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,24 +19,28 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Vectors = NDArray[np.float32]
 
-_SMALLEST_NORM = np.float32(1e-6)
+_SMALLEST_SQUARE = 1e-12
 
 
 def remember(
     config: TrackerConfig,
     tracks: Tracklets,
     rows: Index,
+    picks: Index,
     scores: Array,
     embeddings: Embeddings,
 ) -> None:
-    """Let the vectors of the tracks in `rows` (B) follow those of their detections, in place.
+    """Let the vectors of tracks follow those of their detections, in place.
+
+    A vector without direction (NaN, infinite, zero) is not learnt.
 
     Args:
         config: Settings.
         tracks: The live tracks.
         rows: Matched or new tracks, B.
-        scores: Confidence of their detections, B.
-        embeddings: Vectors of their detections, B.
+        picks: Their rows among the N detections, B.
+        scores: Confidence of these detections, B.
+        embeddings: Vectors of all N detections.
     """
     appearance, depthseg = embeddings.appearance, embeddings.depthseg
     if appearance is None and depthseg is None:
@@ -46,16 +51,14 @@ def remember(
         0 if depthseg is None else depthseg.shape[1],
     )
     if appearance is not None:
-        known = tracks['appearance_known'][rows]
-        learnt = _average(tracks.appearance, rows, appearance, np.where(known, alpha, 0))
-        tracks['appearance_known'][rows[learnt]] = True
+        _learn(tracks.appearance, tracks['appearance_known'], rows, appearance, picks, alpha)
     if depthseg is not None:
         if embeddings.depthseg_valid is not None:
-            seen = embeddings.depthseg_valid
-            rows, alpha, depthseg = rows[seen], alpha[seen], depthseg[seen]
-        known = tracks['depthseg_known'][rows] & (config.depthseg_update == 'average')
-        learnt = _average(tracks.depthseg, rows, depthseg, np.where(known, alpha, 0))
-        tracks['depthseg_known'][rows[learnt]] = True
+            seen = embeddings.depthseg_valid[picks]
+            rows, picks, alpha = rows[seen], picks[seen], alpha[seen]
+        if config.depthseg_update == 'replace':
+            alpha = np.zeros_like(alpha)
+        _learn(tracks.depthseg, tracks['depthseg_known'], rows, depthseg, picks, alpha)
 
 
 def dynamic_alpha(scores: Array, threshold: float, momentum: float) -> Array:
@@ -70,17 +73,22 @@ def dynamic_alpha(scores: Array, threshold: float, momentum: float) -> Array:
     return np.asarray(momentum + (1 - momentum) * (1 - confidence))
 
 
-def _average(store: Vectors, rows: Index, new: Vectors, alpha: Array) -> Mask:
-    """store[rows] ← normalise(α store[rows] + (1 − α) new), in place and in float32.
-
-    A row whose result has no direction (NaN, infinite, or zero) stays as it is.
-
-    Returns:
-        Which rows have changed.
-    """
-    weight = alpha.astype(np.float32)[:, None]
-    mixed = weight * store[rows] + (1 - weight) * new
-    norm = np.linalg.norm(mixed, axis=1)
-    good = (norm > _SMALLEST_NORM) & (norm < np.inf)
-    store[rows[good]] = mixed[good] / norm[good, None]
-    return np.asarray(good)
+@njit(cache=True, fastmath={'reassoc', 'contract'})
+def _learn(
+    store: Vectors, known: Mask, rows: Index, new: Vectors, picks: Index, alpha: Array
+) -> None:
+    """store[rows] ← normalise(α store[rows] + (1 − α) new[picks]); α = 0 where not yet known."""
+    for k in range(len(rows)):
+        old, fresh = store[rows[k]], new[picks[k]]
+        keep = np.float32(alpha[k] if known[rows[k]] else 0.0)
+        take = np.float32(1) - keep
+        square = np.float32(0)
+        for d in range(len(old)):
+            value = keep * old[d] + take * fresh[d]
+            square += value * value
+        if not (square > _SMALLEST_SQUARE and np.isfinite(square)):
+            continue
+        scale = np.float32(1) / np.sqrt(square)
+        for d in range(len(old)):
+            old[d] = (keep * old[d] + take * fresh[d]) * scale
+        known[rows[k]] = True

@@ -149,13 +149,15 @@ def test_penalties(seed, n, m, weight):
     np.testing.assert_allclose(total, base - weight * table(foot, n, m), atol=1e-12)
 
 
-@pytest.mark.parametrize('cue', [cues.appearance, cues.depthseg])
-def test_cosines_of_unit_vectors(cue):
+def test_cosines_of_unit_vectors():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(3, 16)), rng.normal(size=(4, 16))
     a[2] = b[1]
     unit = [(x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (a, b)]
-    similarity = cue(*unit)
+    similarity = cues.cosine(*unit)
+    wanted = rng.random((3, 4)) < 0.5
+    some = cues.cosine_where(*unit, wanted)
+    np.testing.assert_allclose(some, np.where(wanted, similarity, 0), atol=1e-6)
     assert similarity.dtype == np.float64
     expected = table(lambda i, j: np.dot(unit[0][i], unit[1][j]), 3, 4)
     np.testing.assert_allclose(similarity, expected, atol=1e-6)

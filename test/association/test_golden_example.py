@@ -32,8 +32,8 @@ def heading_cue():
 
 def total():
     weight = cues.adaptive_weight(EMBEDDING, 2.7, 2.0)
-    seen = cues.appearance(EMBEDDING.astype(np.float32), np.eye(3, dtype=np.float32))
-    shape = cues.depthseg(DEPTHSEG.astype(np.float32), np.eye(3, dtype=np.float32))
+    seen = cues.cosine(EMBEDDING.astype(np.float32), np.eye(3, dtype=np.float32))
+    shape = cues.cosine(DEPTHSEG.astype(np.float32), np.eye(3, dtype=np.float32))
     return cues.overlap(DETECTIONS, PREDICTED) + heading_cue() + weight * seen + shape
 
 
