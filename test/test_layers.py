@@ -27,6 +27,7 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EXCEPT = {
     'bags': {'pipeline', 'config', 'trackers'},  # carries data, knows no tracker
+    'evaluation': {'pipeline', 'config', 'trackers'},
     'scenes': {'motion', 'association', 'perception', 'depthseg'},  # stands on types alone
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob('*.py'))
