@@ -48,7 +48,7 @@ class TrackerConfig(BaseModel):
         0.05, gt=0, le=1, description='Noise of detections, of the size; centre_size.'
     )
     confidence_noise: float = Field(
-        3.0, ge=0, le=100, description='Variance grows by this × (1 − score).'
+        4.0, ge=0, le=100, description='Variance grows by this × (1 − score).'
     )
     coasting_size: Literal['frozen', 'moving'] = Field(
         'frozen', description='Whether the size of an unseen object goes on changing.'
@@ -77,7 +77,7 @@ class TrackerConfig(BaseModel):
         'corners', description='Points whose headings are compared.'
     )
     direction_intervals: Literal['all', 'longest'] = Field(
-        'all', description='Heading: mean over 1 … direction_frames, or the longest only.'
+        'longest', description='Heading: mean over 1 … direction_frames, or the longest only.'
     )
     direction_frames: int = Field(3, ge=1, le=7, description='Longest interval of headings.')
     confidence_weight: float = Field(
@@ -87,7 +87,7 @@ class TrackerConfig(BaseModel):
         0.15, ge=0, le=10, description='Penalty per distance of foot lines, in heights.'
     )
     common_motion: float = Field(
-        1.5,
+        1.4,
         ge=0,
         le=100,
         description='Follow a displacement that most objects share, if they differ from it by '
@@ -96,11 +96,11 @@ class TrackerConfig(BaseModel):
     last_weight: float = Field(
         0.7, ge=0, le=1, description='Overlap with the last box counts so much if larger.'
     )
-    appearance_weight: float = Field(1.0, ge=0, le=100, description='Weight of appearance.')
+    appearance_weight: float = Field(0.5, ge=0, le=100, description='Weight of appearance.')
     appearance_cap: float = Field(
         0.0, ge=0, le=2, description='Cap of the adaptive part of the weight; 0: none.'
     )
-    depthseg_weight: float = Field(1.0, ge=0, le=100, description='Weight of depth × mask.')
+    depthseg_weight: float = Field(0.1, ge=0, le=100, description='Weight of depth × mask.')
     depthseg_update: Literal['average', 'replace'] = Field(
         'replace', description='Keep a moving average (eq. 4) or the newest vector.'
     )
@@ -173,6 +173,7 @@ _RELEASE: dict[str, Any] = {
     'birth_gate': 1.0,
     'last_weight': 0.0,
     'appearance_weight': 2.7,
+    'depthseg_weight': 1.0,
     'appearance_cap': 2.0,
     'neutral': False,
     'low_stage': False,
