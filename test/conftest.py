@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Compilation happens in the first example of some tests: time says nothing.
+hypothesis.settings.register_profile('project', deadline=None)
+hypothesis.settings.load_profile('project')
 
 SHARED = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
