@@ -116,4 +116,4 @@ if __name__ == '__main__':
     if one_thread.items() <= os.environ.items():
         main()
     else:
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | one_thread)  # noqa: S606
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | one_thread)
