@@ -24,8 +24,9 @@ lint: $(VENV)/.develop ## Check style and types
 	$(BIN)/mypy
 	$(BIN)/typos
 
-bench: $(VENV)/.run ## Time the tracker on this machine
+bench: $(VENV)/.bench ## Time the tracker on this machine, beside roboflow/trackers' OC-SORT
 	$(BIN)/mot-perception bench
+	$(BIN)/python benchmarks/update_speed.py
 
 docs: $(VENV)/.run ## Write docs/configuration.md from the settings
 	$(BIN)/python docs/make_configuration.py
@@ -52,4 +53,10 @@ $(VENV)/.run: $(PACKAGING) | $(BIN)/python
 
 $(VENV)/.develop: $(VENV)/.run
 	$(PIP) --editable '.[evaluation,lap,models,dev]'
+	@touch $@
+
+# supervision asks for opencv-python, as trackeval does.
+$(VENV)/.bench: $(VENV)/.run
+	$(PIP) --editable '.[benchmarks]'
+	$(PIP) --no-deps supervision trackers
 	@touch $@
