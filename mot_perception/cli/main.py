@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -11,9 +10,11 @@ import typer
 from typer.exceptions import TyperException
 
 import mot_perception
+from mot_perception.cli.interrupt import asked, listen
 from mot_perception.errors import UserError
 
 FAILED = 2
+_INTERRUPTED = 'interrupted; nothing was kept'
 
 app = typer.Typer(
     name='mot-perception',
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the program with the arguments of the command line, then leave it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
+    listen()
     sys.exit(main(sys.argv[1:]))
 
 
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except KeyboardInterrupt:
-        return _fail('interrupted; nothing was kept')
+        return _fail(_INTERRUPTED)
     except TyperException as error:
         message = getattr(error, 'format_message', error.__str__)().rstrip('.')
         return _fail(f'{message}; see mot-perception {_verb(arguments)}--help')
@@ -54,6 +55,10 @@ def main(arguments: list[str]) -> int:
         return _fail(str(error))
     except OSError as error:
         return _fail(f'{error.filename or "input or output"}: {error.strerror or error}')
+    except Exception:
+        if asked():  # the interrupt came out of a library as something else
+            return _fail(_INTERRUPTED)
+        raise
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
@@ -16,12 +17,17 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from mot_perception.cli.interrupt import check
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.progress import Task
 
     T = TypeVar('T')
+
+_PERIOD = 0.1
+"""Seconds between two looks of the bar."""
 
 
 class _FramesPerSecond(ProgressColumn):
@@ -37,8 +43,20 @@ class Bar:
         self._progress = progress
 
     def track(self, frames: Iterable[T], name: str, total: int | None) -> Iterator[T]:
-        """Yield the frames; the display is moved ten times a second, not at every frame."""
-        return iter(self._progress.track(frames, total=total, description=name))
+        """Yield the frames; the display is moved ten times a second, not at every frame.
+
+        It is moved from here and not by a thread: an interrupt between two threads' locks could
+        leave the program waiting for itself.
+        """
+        task = self._progress.add_task(name, total=total)
+        shown = perf_counter()
+        for done, frame in enumerate(frames, 1):
+            yield frame
+            check()
+            if perf_counter() - shown > _PERIOD:
+                self._progress.update(task, completed=done, refresh=True)
+                shown = perf_counter()
+        self._progress.update(task, completed=total, refresh=True)
 
 
 @contextmanager
@@ -51,5 +69,6 @@ def progress_bar(*, quiet: bool) -> Iterator[Bar]:
         _FramesPerSecond(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, auto_refresh=False, disable=quiet) as progress:
         yield Bar(progress)

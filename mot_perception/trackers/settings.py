@@ -53,7 +53,7 @@ class TrackerConfig(BaseModel):
     coasting_size: Literal['frozen', 'moving'] = Field(
         'frozen', description='Whether the size of an unseen object goes on changing.'
     )
-    reupdate: bool = Field(True, description='Rewrite the past of objects found again.')
+    reupdate: bool = Field(False, description='Rewrite the past of objects found again.')
     reupdate_twice: bool = Field(
         False, description='Apply the new box once more after the re-update.'
     )
@@ -157,6 +157,7 @@ _RELEASE: dict[str, Any] = {
     'motion': 'size_aspect',
     'confidence_noise': 0.0,
     'coasting_size': 'moving',
+    'reupdate': True,
     'reupdate_twice': True,
     'birth_score': 0.6,
     'gate': 0.1,

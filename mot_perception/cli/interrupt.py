@@ -1,0 +1,40 @@
+"""A wish to stop that cannot get lost.
+
+An interrupt is an exception at any point of the program. Where that point is inside a compiler or
+a library's clean-up, it may be swallowed, or come out as another exception.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_asked = False
+
+
+def listen() -> None:
+    """Remember Ctrl-C and a request to terminate, besides raising KeyboardInterrupt."""
+    signal.signal(signal.SIGINT, _ask)
+    signal.signal(signal.SIGTERM, _ask)
+
+
+def asked() -> bool:
+    """Return whether somebody has asked to stop."""
+    return _asked
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if somebody has asked to stop; for loops over frames."""
+    if _asked:
+        raise KeyboardInterrupt
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    global _asked
+    _asked = True
+    sys.unraisablehook = lambda _: None  # half-made objects complain as they are cleared away
+    raise KeyboardInterrupt
