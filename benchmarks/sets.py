@@ -74,10 +74,17 @@ def _footage(sequence: Sequence, seed: int) -> Footage:
     return Footage(sequence.name, frames, sequence.ground_truth)
 
 
-def track(footage: Footage, config: TrackerConfig) -> MotRows:
-    """Return what the tracker makes of a sequence, as rows of a results file."""
+def track(footage: Footage, config: TrackerConfig, *, hidden: bool = True) -> MotRows:
+    """Return what the tracker makes of a sequence, as rows of a results file.
+
+    Args:
+        footage: The sequence.
+        config: Settings of the tracker.
+        hidden: Whether safely hidden objects count as present.
+    """
     tracker = SelfTrEncMotTracker(config)
-    tracks = [counted(tracker.update(frame, found)) for frame, found in footage.frames]
+    tracked = [tracker.update(frame, found) for frame, found in footage.frames]
+    tracks = [counted(each) if hidden else each.tracks.confirmed() for each in tracked]
     return MotRows.of(
         np.repeat(np.arange(1, len(tracks) + 1), [len(t) for t in tracks]),
         np.concatenate([t.id for t in tracks]),

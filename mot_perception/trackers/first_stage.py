@@ -118,7 +118,8 @@ class FirstStage:
         config, tracks, vectors = self.config, self.tracks, self.embeddings.depthseg_previous
         if vectors is None or tracks.depthseg.shape[1] != vectors.shape[1]:
             return
-        known = np.broadcast_to(tracks['depthseg_known'], total.shape)
+        # A lost track's map shows it elsewhere: it would speak against the right match.
+        known = np.broadcast_to(tracks['depthseg_known'] & (tracks['misses'] <= 1), total.shape)
         if self.embeddings.depthseg_valid is not None:
             known = known & self.embeddings.depthseg_valid[:, None]
         total += config.depthseg_weight * self._evidence(vectors, tracks.depthseg, wanted, known)

@@ -55,6 +55,7 @@ def remember(
     if depthseg is not None:
         if embeddings.depthseg_valid is not None:
             seen = embeddings.depthseg_valid[picks]
+            tracks['depthseg_known'][rows[~seen]] = False
             rows, picks, alpha = rows[seen], picks[seen], alpha[seen]
         if config.depthseg_update == 'replace':
             alpha = np.zeros_like(alpha)

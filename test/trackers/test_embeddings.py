@@ -204,3 +204,18 @@ def test_appearance_weight_has_its_say():
             cues = Embeddings(looks if index < 3 else looks[::-1])
             tracks = show(tracker, index, box(100), box(112), embeddings=cues)
         assert tracks.detection.tolist() == expected
+
+
+@pytest.mark.parametrize('missed', [0, 2])
+def test_depthseg_of_a_lost_track_is_no_evidence(missed):
+    """Two swap their maps; it decides right after they were seen, and not after a gap."""
+    tracker = tracker_of(neutral=True, gate_first=True, depthseg_weight=5.0)
+    shapes = np.array([NEAR, FAR])
+    for index in range(4):
+        seen = Embeddings(None, shapes, shapes, np.array([True, True]))
+        show(tracker, index, box(100), box(112), embeddings=seen)
+    for index in range(4, 4 + missed):
+        show(tracker, index)
+    swapped = Embeddings(None, shapes[::-1], shapes[::-1], np.array([True, True]))
+    tracks = show(tracker, 4 + missed, box(100), box(112), embeddings=swapped)
+    assert tracks.detection.tolist() == ([0, 1] if missed else [1, 0])
