@@ -86,6 +86,18 @@ def raise_to_last(
 
 
 @njit(cache=True)
+def separate_classes(
+    overlaps: Array, labels: NDArray[np.int32], track_labels: NDArray[np.int32]
+) -> None:
+    """Set the overlaps (N×M) of detections (N) and tracks (M) of different class to 0."""
+    n, m = overlaps.shape
+    for i in range(n):
+        for j in range(m):
+            if labels[i] != track_labels[j]:
+                overlaps[i, j] = 0.0
+
+
+@njit(cache=True)
 def direction(detections: Array, scores: Array, references: Array, headings: Array) -> Array:
     """Return S_ang: how well each detection lies ahead of each track, in [−½, ½] · score.
 

@@ -73,6 +73,8 @@ class FirstStage:
                 config.height_power,
                 config.last_weight,
             )
+        if config.by_class:
+            cues.separate_classes(overlap, self.detections.label, tracks['label'])
         return overlap
 
     def similarity(self, total: Array, wanted: Mask) -> Array:

@@ -176,6 +176,8 @@ class SelfTrEncMotTracker:
         claimed = found.detection_of[found.detection_of >= 0]
         if len(free) and len(claimed) and self.config.birth_gate < 1:
             shared = cues.overlap(detections.xyxy[free], detections.xyxy[claimed])
+            if self.config.by_class:
+                cues.separate_classes(shared, detections.label[free], detections.label[claimed])
             free = free[shared.max(1) < self.config.birth_gate]
         return free
 
@@ -212,6 +214,9 @@ class SelfTrEncMotTracker:
         if len(rows) == 0 or len(columns) == 0:
             return rows[:0], columns[:0], np.empty(0)
         overlap = cues.overlap(detections.xyxy[rows], boxes)
+        if self.config.by_class:
+            labels = self.tracklets['label'][columns]
+            cues.separate_classes(overlap, detections.label[rows], labels)
         if self.config.gate_first:
             i, j = match(overlap, overlap > gate)
         else:

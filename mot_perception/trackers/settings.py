@@ -62,6 +62,7 @@ class TrackerConfig(BaseModel):
     low_score: float = Field(0.1, ge=0, le=1, description='Above, up to high_score: low stage.')
     birth_score: float = Field(0.8, ge=0, le=1, description='Above: may start a track.')
 
+    by_class: bool = Field(True, description='Match a track only with detections of its class.')
     gate: float = Field(0.05, ge=0, le=1, description='Overlap that a pair must exceed.')
     gate_first: bool = Field(
         True, description='Exclude pairs before the assignment, or reject them afterwards.'
@@ -160,6 +161,7 @@ _RELEASE: dict[str, Any] = {
     'reupdate': True,
     'reupdate_twice': True,
     'birth_score': 0.6,
+    'by_class': False,
     'gate': 0.1,
     'gate_first': False,
     'shortcut': True,
