@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole(path: Path, *, force: bool = False) -> Iterator[Path]:
+def whole(path: Path, *, force: bool = False, sign: str = '') -> Iterator[Path]:
     """Give a place to write a file or folder to, and move it to `path` once all went well.
 
     The place lies in a hidden folder beside `path` (hence on the same disk), has the same name,
@@ -23,25 +23,49 @@ def whole(path: Path, *, force: bool = False) -> Iterator[Path]:
     Args:
         path: The file or folder to make; missing parents are made.
         force: Replace what is there already.
+        sign: Name of a file that every folder of this kind holds: a folder that is not empty is
+            replaced only if it holds one, so that a slip deletes no home.
 
     Yields:
         Where to write.
 
     Raises:
-        UserError: `path` exists and `force` is off, or the disk refuses (rights, full, …).
+        UserError: `path` exists and `force` is off, it is a folder of another kind, or the disk
+            refuses (rights, full, …).
     """
-    path = Path(path)
-    if path.exists() and not force:
-        raise UserError(f'{path}: exists already; choose another place or overwrite with --force')
+    place = Path(path).resolve()  # "." has a name too
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent) as folder:
-            part = Path(folder, path.name)
-            yield part
-            _take_place(part, path, Path(folder, 'replaced'))
+        _check_free(path, force, sign)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f'.{place.name}.', dir=place.parent) as folder:
+            part = Path(folder, place.name)
+            with _named(part, path):
+                yield part
+            _take_place(part, place, Path(folder, 'replaced'))
+    except FileExistsError as error:
+        raise UserError(f'{path}: {error.filename} is no folder; choose another place') from error
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f'{path}: cannot be written ({reason}); nothing was kept') from error
+
+
+@contextmanager
+def _named(part: Path, path: Path) -> Iterator[None]:
+    """Call the passing place in errors by the name that it is going to have."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(part), str(path))) from error
+
+
+def _check_free(path: Path, force: bool, sign: str) -> None:
+    if not path.exists():
+        return
+    if not force:
+        raise UserError(f'{path}: exists already; choose another place or overwrite with --force')
+    if path.is_dir() and any(path.iterdir()) and not (path / sign).is_file():
+        kind = f'has no {sign}' if sign else 'is a folder'
+        raise UserError(f'{path}: {kind}, so it was not made here; choose another place')
 
 
 def _take_place(part: Path, path: Path, aside: Path) -> None:
@@ -56,18 +80,3 @@ def _take_place(part: Path, path: Path, aside: Path) -> None:
     except OSError:
         aside.rename(path)
         raise
-
-
-def writable_folder(path: Path) -> None:
-    """Make a folder and check that files can be written into it, before any work is done.
-
-    Raises:
-        UserError: It cannot be made, is no folder, or refuses files.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f'{path}: not a writable folder ({reason}); choose another') from error

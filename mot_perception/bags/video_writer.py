@@ -76,7 +76,8 @@ class AnnotatedVideoWriter:
         self._painter.paint(canvas, tracked)
         if self._video is None:
             self._video = self._open(canvas.shape[1], canvas.shape[0])
-        self._video.write(canvas)
+        with quiet():  # on a full disk, it would say so at every frame
+            self._video.write(canvas)
         self._frames += 1
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
@@ -92,7 +93,8 @@ class AnnotatedVideoWriter:
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._video is not None:
-            self._video.release()
+            with quiet():
+                self._video.release()
         if kind is None and (kept := _count_frames(self._part)) != self._frames:
             # OpenCV does not tell when it cannot write.
             raise UserError(

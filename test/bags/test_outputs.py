@@ -3,12 +3,13 @@ from __future__ import annotations
 import errno
 import resource
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mot_perception.bags.mot import write_mot
-from mot_perception.bags.outputs import whole, writable_folder
+from mot_perception.bags.outputs import whole
 from mot_perception.bags.rows import MotRows
 from mot_perception.bags.scene_bag import SceneBagWriter
 from mot_perception.bags.sequence import Item
@@ -59,24 +60,47 @@ class TestWhole:
         before = content(target)
         with pytest.raises(UserError, match='--force'), whole(target):
             raise AssertionError('not reached')
-        with pytest.raises(ValueError, match='fault'), whole(target, force=True) as part:
+        fault = pytest.raises(ValueError, match='fault')
+        with fault, whole(target, force=True, sign='inside') as part:
             make(part)
             raise ValueError('fault')
         assert content(target) == before
-        with whole(target, force=True) as part:
+        with whole(target, force=True, sign='inside') as part:
             make(part)
         assert content(target) == 'new'
         assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize('sign', ['', 'other'])
+def test_force_spares_folders_of_another_kind(tmp_path, sign):
+    """A slip such as `--out ~ --force` deletes nothing."""
+    make_folder(tmp_path / 'home')
+    refused = pytest.raises(UserError, match='choose another place')
+    with refused, whole(tmp_path / 'home', force=True, sign=sign):
+        raise AssertionError('not reached')
+    assert content(tmp_path / 'home') == 'new'
+
+
+@pytest.mark.parametrize('place', ['.', '../here'])
+def test_replaces_the_folder_one_is_in(tmp_path, monkeypatch, place):
+    make_folder(tmp_path / 'here')
+    monkeypatch.chdir(tmp_path / 'here')
+    with whole(Path(place), force=True, sign='inside') as part:
+        make_file(part)
+    assert [path.name for path in tmp_path.iterdir()] == ['here']
+    assert content(tmp_path / 'here') == 'new'
+
+
+def test_errors_name_the_place_that_was_asked_for(tmp_path):
+    with pytest.raises(UserError) as caught, whole(tmp_path / 'out') as part:
+        raise UserError(f'{part}/tracks: full')
+    assert str(caught.value) == f'{tmp_path}/out/tracks: full'
+
+
 def test_a_place_that_cannot_be(tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(UserError, match='cannot be written'), whole(tmp_path / 'file' / 'x'):
+    with pytest.raises(UserError, match='file is no folder'), whole(tmp_path / 'file' / 'x'):
         pass
-    with pytest.raises(UserError, match='not a writable folder'):
-        writable_folder(tmp_path / 'file')
-    writable_folder(tmp_path / 'new' / 'folder')
-    assert list((tmp_path / 'new' / 'folder').iterdir()) == []
 
 
 @pytest.fixture
@@ -111,7 +135,7 @@ def test_bag_on_a_full_disk(tmp_path, small_disk):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_video_on_a_full_disk(tmp_path, small_disk):
+def test_video_on_a_full_disk(tmp_path, small_disk, capfd):
     rng = np.random.default_rng(0)
     with (
         pytest.raises(UserError, match=r'v\.mp4: only \d+ of 9 frames .* is the disk full'),
@@ -121,3 +145,4 @@ def test_video_on_a_full_disk(tmp_path, small_disk):
             frame = Frame(k, k, 960, 540, rng.integers(0, 255, (540, 960, 3), np.uint8))
             video.write(TrackedFrame(frame, Tracks()))
     assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ('', '')
