@@ -43,6 +43,21 @@ def counted(tracked: TrackedFrame) -> Tracks:
     return tracks.select(present)
 
 
+class RunningIds:
+    """Ids that count on where a tracker was reset: one object is one id in a whole result."""
+
+    def __init__(self) -> None:
+        self._resets = self._before = self._highest = 0
+
+    def __call__(self, ids: NDArray[np.int64], reset_count: int) -> NDArray[np.int64]:
+        """Return the ids of the next frame, moved beyond those from before the last reset."""
+        if reset_count != self._resets:
+            self._resets, self._before = reset_count, self._highest
+        moved = ids + self._before
+        self._highest = max(self._highest, int(moved.max(initial=0)))
+        return moved
+
+
 def _hidden(tracks: Tracks, seen: NDArray[np.float64], stamp_ns: int) -> Mask:
     coasted = (stamp_ns - tracks.last_seen_ns) / NANOSECONDS
     followed = (tracks.last_seen_ns - tracks.first_seen_ns) / NANOSECONDS

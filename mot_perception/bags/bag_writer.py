@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rosbags.interfaces import Connection
 
 
+SIGN = 'metadata.yaml'
+"""What every folder that is a bag holds."""
+
+
 class BagWriter:
     """A bag that is being written; a context manager.
 
@@ -35,10 +39,11 @@ class BagWriter:
         self._path = Path(path)
         self._force = force
         self._connections: dict[str, Connection] = {}
+        self._logged: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            part = stack.enter_context(whole(self._path, force=self._force))
+            part = stack.enter_context(whole(self._path, force=self._force, sign=SIGN))
             writer = Writer(part, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP)
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer = stack.enter_context(writer)
@@ -58,9 +63,13 @@ class BagWriter:
         self.put_raw(topic, msgtype, stamp_ns, typestore().serialize_cdr(message, msgtype))
 
     def put_raw(self, topic: str, msgtype: str, stamp_ns: int, data: bytes | memoryview) -> None:
-        """Append a serialised message at the time of its stamp."""
+        """Append a serialised message at the time of its stamp.
+
+        The log knows no time before 1970 and no way back: there, a message is logged 1 ns after
+        the one before, so that it is read in the order it was written in.
+        """
         if topic not in self._connections:
             connection = self._writer.add_connection(topic, msgtype, typestore=typestore())
             self._connections[topic] = connection
-        # The log of a bag has no time before 1970.
-        self._writer.write(self._connections[topic], max(stamp_ns, 0), data)
+        self._logged[topic] = max(stamp_ns, self._logged.get(topic, -1) + 1)
+        self._writer.write(self._connections[topic], self._logged[topic], data)

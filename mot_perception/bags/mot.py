@@ -10,8 +10,8 @@ import numpy as np
 from mot_perception.bags.mot_table import MOST_COLUMNS, read_table
 from mot_perception.bags.outputs import whole
 from mot_perception.bags.rows import MotRows
+from mot_perception.bags.scores import ADVICE, normalised
 from mot_perception.boxes import xywh_to_xyxy, xyxy_to_xywh
-from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,15 +143,12 @@ def _scores(table: MotTable) -> Array:
 
 def _normalised(table: MotTable, scores: Array, score_range: tuple[float, float] | None) -> Array:
     if score_range is not None:
-        low, high = score_range
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise UserError(f'score range {low:g} {high:g}: give two numbers, the lower one first')
-        return np.clip((scores - low) / (high - low), 0, 1)
+        return normalised(scores, score_range)
     if len(scores):
         table.require(
             (scores >= 0) & (scores <= 1),
             f'scores must be in [0, 1], but span {scores.min():g} to {scores.max():g} here',
-            'say what range the detector has with --score-range LOW HIGH',
+            ADVICE,
         )
     return scores
 

@@ -15,11 +15,13 @@ from mot_perception.bags.messages import camera_model, message_to_tracked_frame
 from mot_perception.bags.mot import PEDESTRIAN
 from mot_perception.bags.picture_codec import decode_compressed_depth, decode_compressed_image
 from mot_perception.bags.rows import MotRows
+from mot_perception.bags.scores import ADVICE, normalised
 from mot_perception.bags.sequence import GroundTruth, Item, Sequence
 from mot_perception.bags.synchronise import Stamped, synchronise
 from mot_perception.bags.topic_choice import choose_topics
 from mot_perception.bags.topics import Topics
 from mot_perception.bags.typestore import COMPRESSED_IMAGE
+from mot_perception.errors import UserError
 from mot_perception.types import NANOSECONDS, Frame, TrackState
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rosbags.interfaces import Connection
 
-    from mot_perception.types import CameraModel
+    from mot_perception.types import CameraModel, Detections
 
 DEFAULT_PERIOD_NS = NANOSECONDS // 10
 DECODERS: dict[tuple[str, bool], Callable[[Any, str], NDArray[Any]]] = {
@@ -40,7 +42,12 @@ DECODERS: dict[tuple[str, bool], Callable[[Any, str], NDArray[Any]]] = {
 }
 
 
-def open_bag(path: Path, *, topics: Topics | None = None) -> Sequence:
+def open_bag(
+    path: Path,
+    *,
+    topics: Topics | None = None,
+    score_range: tuple[float, float] | None = None,
+) -> Sequence:
     """Open a bag: topics are chosen here, messages are read while one iterates.
 
     A frame is an image with the depth, detections and ground truth whose stamps are nearest,
@@ -52,6 +59,7 @@ def open_bag(path: Path, *, topics: Topics | None = None) -> Sequence:
     Args:
         path: Folder of the bag, `.mcap`, or `.db3` file.
         topics: Topics to read.
+        score_range: (low, high) of the detections' scores if they are not in [0, 1].
 
     Raises:
         UserError: Missing, damaged, cut off; no topic fits or several do.
@@ -66,7 +74,7 @@ def open_bag(path: Path, *, topics: Topics | None = None) -> Sequence:
 
     def read(decode: bool) -> Iterator[Item]:
         with BagFile(path) as bag:
-            yield from _Reader(bag, choose_topics(bag, wanted)).items(decode)
+            yield from _Reader(bag, choose_topics(bag, wanted), score_range).items(decode)
 
     def ground_truth() -> MotRows | None:
         return _rows(read(False)) if 'ground_truth' in roles else None
@@ -88,8 +96,14 @@ def open_bag(path: Path, *, topics: Topics | None = None) -> Sequence:
 class _Reader:
     """Turns the messages of an open bag into items."""
 
-    def __init__(self, bag: BagFile, connections: dict[str, Connection]) -> None:
+    def __init__(
+        self,
+        bag: BagFile,
+        connections: dict[str, Connection],
+        score_range: tuple[float, float] | None = None,
+    ) -> None:
         self._bag = bag
+        self._score_range = score_range
         self.connections = connections
         self.leader = 'image' if 'image' in connections else 'detections'
         self._classes = ClassIndex()
@@ -136,7 +150,7 @@ class _Reader:
         frame_id = ''
         if 'detections' in found:
             message = self._message(found['detections'])
-            detections = message_to_detections(message, self._classes)
+            detections = self._scored(message_to_detections(message, self._classes), index)
             frame_id = message.header.frame_id
         if 'image' in found and decode:
             message = self._message(found['image'])
@@ -150,6 +164,16 @@ class _Reader:
         stamp = found[self.leader].stamp_ns
         frame = Frame(stamp, index, width, height, image, depth, self._camera, frame_id)
         return Item(frame, detections, truth)
+
+    def _scored(self, found: Detections, index: int) -> Detections:
+        if self._score_range is not None:
+            return replace(found, score=normalised(found.score, self._score_range))
+        if (np.abs(found.score - 0.5) > 0.5).any():
+            raise UserError(
+                f'{self._where("detections")}: frame {index} has scores from {found.score.min():g}'
+                f' to {found.score.max():g}, which must be in [0, 1]; {ADVICE}'
+            )
+        return found
 
     def _message(self, stamped: Stamped) -> Any:
         return self._bag.decode(stamped.raw, self.connections[stamped.role])

@@ -35,7 +35,7 @@ def open_source(
             sequence (with or without images), or a folder of such sequences.
         topics: Topics of a bag, where several fit; by default they are found by their type.
         fps: Frames per second where the input does not say, or says it wrong.
-        score_range: (low, high) of the scores in `det.txt` if they are not in [0, 1].
+        score_range: (low, high) of the detections' scores if they are not in [0, 1].
 
     Raises:
         UserError: What is wrong, where, and what to do.
@@ -47,7 +47,7 @@ def open_source(
         return _open_folder(path, topics, fps, score_range)
     suffix = path.suffix.lower()
     if suffix in BAGS:
-        return [_open_bag(path, topics)]
+        return [_open_bag(path, topics, score_range)]
     if suffix in VIDEOS:
         return [_open_video(path, fps)]
     raise UserError(f'{path}: not an input that is known; give {KINDS}')
@@ -61,7 +61,7 @@ def _open_folder(
 ) -> list[Sequence]:
     entries = _entries(path)
     if any(entry.name == 'metadata.yaml' or entry.suffix in BAGS for entry in entries):
-        return [_open_bag(path, topics)]
+        return [_open_bag(path, topics, score_range)]
     if is_motchallenge(path):
         return [open_motchallenge(path, fps=fps, score_range=score_range)]
     if list_images(path):
@@ -79,10 +79,12 @@ def _entries(path: Path) -> list[Path]:
         raise UserError(f'{path}: cannot be read ({error.strerror}); check its rights') from error
 
 
-def _open_bag(path: Path, topics: Topics | None) -> Sequence:
+def _open_bag(
+    path: Path, topics: Topics | None, score_range: tuple[float, float] | None
+) -> Sequence:
     from mot_perception.bags.reader import open_bag  # rosbags takes time to load
 
-    return open_bag(path, topics=topics)
+    return open_bag(path, topics=topics, score_range=score_range)
 
 
 def _open_video(path: Path, fps: float | None) -> Sequence:

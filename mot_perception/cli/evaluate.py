@@ -37,6 +37,9 @@ def evaluate(
         UserError: What is wrong with ground truth, tracks or outputs.
     """
     from mot_perception.bags.outputs import whole
+    from mot_perception.evaluation.extra import SCORES, require
+
+    require(SCORES)
     from mot_perception.evaluation.folders import evaluate_folders
     from mot_perception.evaluation.interpolation import interpolate as fill
     from mot_perception.evaluation.tables import score_table, to_csv, to_json

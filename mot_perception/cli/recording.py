@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from mot_perception.bags.rows import MotRows
 from mot_perception.bags.tracks_bag import TracksBagWriter
 from mot_perception.bags.video_writer import AnnotatedVideoWriter
+from mot_perception.errors import UserError
 from mot_perception.pipeline import Pipeline
-from mot_perception.presence import counted
+from mot_perception.presence import RunningIds, counted
 from mot_perception.types import NANOSECONDS, Detections
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class SequenceRun:
     Attributes:
         sequence: The input.
         rows: Confirmed tracks, frames from 1.
-        frames: Number of frames.
+        frames: Number of frames, with those that the source lacks.
         seconds: Time each stage took, per frame.
         size: Image width and height, pixels.
         picture: The frame with an image and the most tracks, or None.
         picture_frame: Its number, from 1.
+        unusable: Detections that are no boxes: NaN, without size, or inverted.
     """
 
     sequence: Sequence
@@ -47,6 +49,7 @@ class SequenceRun:
     size: tuple[int, int]
     picture: Frame | None
     picture_frame: int
+    unusable: int
 
 
 @dataclass(slots=True)
@@ -55,24 +58,25 @@ class _Gathered:
 
     numbers: list[int] = field(default_factory=list)
     tracks: list[Tracks] = field(default_factory=list)
+    running: RunningIds = field(default_factory=RunningIds)
     picture: Frame | None = None
-    picture_at: int = 0
-    size: tuple[int, int] = (0, 0)
+    most: int = -1
+    unusable: int = 0
 
-    def add(self, tracked: TrackedFrame) -> None:
+    def add(self, tracked: TrackedFrame, detections: Detections) -> None:
         frame, present = tracked.frame, counted(tracked)
-        self.tracks.append(present)
-        self.size = frame.width, frame.height
-        best = len(self.tracks[self.picture_at]) if self.picture else -1
-        if frame.image is not None and len(present) > best:
-            self.picture, self.picture_at = frame, len(self.tracks) - 1
+        self.unusable += len(detections) - int(np.count_nonzero(detections.valid()))
+        self.numbers.append(frame.index + 1)
+        ids = self.running(present.id, tracked.reset_count)
+        self.tracks.append(replace(present, id=ids))
+        if frame.image is not None and len(present) > self.most:
+            self.picture, self.most = frame, len(present)
 
     def rows(self) -> MotRows:
         if not self.tracks:
             return MotRows.of([], [], [])
-        counts = [len(tracks) for tracks in self.tracks]
         return MotRows.of(
-            np.repeat(np.arange(1, len(counts) + 1), counts),
+            np.repeat(self.numbers, [len(tracks) for tracks in self.tracks]),
             np.concatenate([tracks.id for tracks in self.tracks]),
             np.concatenate([tracks.xyxy for tracks in self.tracks]),
             np.concatenate([tracks.score for tracks in self.tracks]),
@@ -95,6 +99,9 @@ def record(
         config: Of the pipeline.
         bag: Folder of the tracks bag to make, or None.
         video: Annotated video to make, or None.
+
+    Raises:
+        UserError: The input is malformed or has no frame, or an output cannot be written.
     """
     pipeline, gathered = Pipeline(config), _Gathered()
     with ExitStack() as stack:
@@ -104,16 +111,23 @@ def record(
         if video is not None:
             writers.append(stack.enter_context(AnnotatedVideoWriter(video, fps=sequence.fps)))
         for item in items:
-            tracked = pipeline.step(item.frame, item.detections or Detections.empty())
-            gathered.add(tracked)
+            detections = item.detections or Detections.empty()
+            tracked = pipeline.step(item.frame, detections)
+            gathered.add(tracked, detections)
             for writer in writers:
                 writer.write(tracked)
+        if not gathered.numbers:
+            raise UserError(
+                f'{sequence.name}: no image has a detection of its time; '
+                'record both with the same clock'
+            )
     return SequenceRun(
         sequence=sequence,
         rows=gathered.rows(),
-        frames=len(gathered.tracks),
+        frames=max(gathered.numbers),
         seconds={stage: np.array(ns) / NANOSECONDS for stage, ns in pipeline.timings.items()},
-        size=gathered.size,
+        size=(tracked.frame.width, tracked.frame.height),
         picture=gathered.picture,
-        picture_frame=gathered.picture_at + 1,
+        picture_frame=gathered.picture.index + 1 if gathered.picture else 0,
+        unusable=gathered.unusable,
     )

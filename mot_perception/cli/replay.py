@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mot_perception.evaluation.scores import Scores
 
 
+RECORD = 'run.json'
+"""What every folder that a replay made holds."""
+
+
 @dataclass(frozen=True)
 class ReplayResult:
     """What a replay brought.
@@ -82,10 +86,14 @@ def replay(
     """
     from mot_perception.bags.outputs import whole
     from mot_perception.cli.progress import progress_bar
+    from mot_perception.evaluation.extra import REPORT, SCORES, require
 
+    if out.resolve() in (source.resolve(), *source.resolve().parents):
+        raise UserError(f'{out}: holds the input {source}; choose another --out')
     settings = _settings(config, fps, score_range)
+    require(*[SCORES] * evaluate, *[REPORT] * settings.output.report)
     start = perf_counter()
-    with whole(out, force=force) as folder:
+    with whole(out, force=force, sign=RECORD) as folder:
         sequences = _open(source, settings, detections)
         folder.mkdir()
         with progress_bar(quiet=quiet) as bar:
@@ -138,15 +146,23 @@ def _open(source: Path, config: Config, detections: Path | None) -> list[Sequenc
 def _with_detections(
     sequence: Sequence, file: Path, score_range: tuple[float, float] | None
 ) -> Sequence:
-    """Return the sequence with the detections of a det.txt, frame k being item k−1."""
+    """Return the sequence with the detections of a det.txt, frame k being the one of index k−1."""
     from mot_perception.bags.mot import read_mot
     from mot_perception.types import Detections
 
     rows = read_mot(file, kind='det', score_range=score_range)
 
     def frames() -> Iterator[Item]:
-        for item, found in zip(sequence.frames(), rows.by_frame(1 << 40), strict=False):
+        number = 0
+        for item in sequence.frames():
+            number = item.frame.index + 1
+            found = rows.select(slice(*np.searchsorted(rows.frame, (number, number + 1))))
             yield replace(item, detections=Detections(found.xyxy, found.score, found.label))
+        if rows.last_frame > number:
+            raise UserError(
+                f'{file}: has boxes up to frame {rows.last_frame}, but {sequence.name} ends with '
+                f'frame {number}; give the detections of the same recording'
+            )
 
     files = [*sequence.input_files, file]
     return replace(sequence, frames=frames, has_detections=True, input_files=files)
@@ -195,7 +211,7 @@ def _write(result: ReplayResult, config: Config, folder: Path, source: Path) -> 
     seconds = _stage_seconds(result.runs)
     inputs = [file for run in result.runs for file in run.sequence.input_files]
     lengths = {run.sequence.name: run.frames for run in result.runs}
-    (folder / 'run.json').write_text(run_record(config, inputs, seconds, lengths), 'utf-8')
+    (folder / RECORD).write_text(run_record(config, inputs, seconds, lengths), 'utf-8')
     if config.output.report:
         _write_report(result, config, folder / 'report.html', source, seconds)
 
@@ -263,6 +279,8 @@ def _print(result: ReplayResult) -> None:
         median, high = np.percentile(seconds, (50, 95)) * 1e3
         stages.add_row(stage, f'{median:.3f}', f'{high:.3f}')
     console.print(stages)
+    if unusable := sum(run.unusable for run in result.runs):
+        console.print(f'{unusable} detections have NaN or no size and were left out')
     rate = result.frames / result.seconds
     console.print(
         f'{result.frames} frames in {result.seconds:.1f} s ({rate:.0f} frames/s), '

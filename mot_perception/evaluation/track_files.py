@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from mot_perception.bags.mot import read_mot
 from mot_perception.bags.rows import MotRows
 from mot_perception.errors import UserError
-from mot_perception.presence import counted
+from mot_perception.presence import RunningIds, counted
+from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,20 +84,20 @@ def read_tracks_bag(path: Path, sequence: Sequence) -> MotRows | None:
 
 
 def _rows(path: Path, tracked: list[TrackedFrame], sequence: Sequence) -> MotRows:
-    numbers = {item.frame.stamp_ns: item.frame.index + 1 for item in sequence}
-    unknown = [it.frame.stamp_ns for it in tracked if it.frame.stamp_ns not in numbers]
-    if unknown:
-        raise UserError(
-            f'{path}: {len(unknown)} messages have a stamp that no frame of {sequence.name} has'
-            f' (first: {unknown[0] / 1e9:.9f} s); give the tracks of the same recording'
-        )
-    offset, resets = 0, [it.reset_count for it in tracked]
+    numbers: dict[int, deque[int]] = defaultdict(deque)  # a stamp may come again
+    for item in sequence:
+        numbers[item.frame.stamp_ns].append(item.frame.index + 1)
+    running = RunningIds()
     columns = [MotRows.of([], [], [])]
-    for k, it in enumerate(tracked):
-        if k and resets[k] != resets[k - 1]:
-            offset = max(int(rows.id.max(initial=0)) for rows in columns)
-        tracks = counted(it)
-        frame = np.full(len(tracks), numbers[it.frame.stamp_ns])
-        columns.append(MotRows.of(frame, tracks.id + offset, tracks.xyxy, tracks.score))
+    for it in tracked:
+        stamp, tracks = it.frame.stamp_ns, counted(it)
+        if not numbers[stamp]:
+            raise UserError(
+                f'{path}: no frame of {sequence.name} belongs to the message of'
+                f' {stamp / NANOSECONDS:.9f} s; give the tracks of the same recording'
+            )
+        frame = np.full(len(tracks), numbers[stamp].popleft())
+        ids = running(tracks.id, it.reset_count)
+        columns.append(MotRows.of(frame, ids, tracks.xyxy, tracks.score))
     names = 'frame', 'id', 'xyxy', 'score'
     return MotRows.of(*(np.concatenate([getattr(c, name) for c in columns]) for name in names))

@@ -108,8 +108,22 @@ class TestInput:
         fails('scene', tmp_path / 'out', *option)
         assert left_behind(tmp_path) == []
 
+    def test_detections_of_another_recording(self, fails, sequence, tmp_path):
+        det = tmp_path / 'det.txt'
+        det.write_text('21,-1,10,10,5,8,0.5\n')
+        line = fails('replay', sequence, '--detections', det, '--out', tmp_path / 'out')
+        assert 'up to frame 21, but apart ends with frame 20' in line
+        assert left_behind(tmp_path) == ['det.txt']
+
 
 class TestConfiguration:
+    def test_key_without_a_likeness(self, fails, sequence, tmp_path):
+        config = tmp_path / 'c.yaml'
+        config.write_text('tracker: {iou_thresh: 0.3}')
+        line = fails('replay', sequence, '--config', config, '--out', tmp_path / 'out')
+        assert 'nearest are' in line
+        assert len(line) < 250
+
     def test_misspelt_key(self, fails, sequence, tmp_path):
         config = tmp_path / 'c.yaml'
         config.write_text('tracker: {maxage: 3}')
@@ -144,13 +158,29 @@ class TestArguments:
         assert part in fails(*arguments)
 
 
+class TestExtra:
+    @pytest.mark.parametrize('library', ['trackeval', 'jinja2'])
+    def test_replay_says_what_is_missing(self, fails, sequence, tmp_path, monkeypatch, library):
+        monkeypatch.setitem(sys.modules, library, None)
+        line = fails('replay', sequence, '--out', tmp_path / 'out')
+        assert f'{library}: not installed; run "pip install' in line
+        assert left_behind(tmp_path) == []
+
+    def test_evaluate_says_what_is_missing(self, fails, sequence, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'trackeval', None)
+        gt = sequence / 'gt/gt.txt'
+        assert 'trackeval: not installed' in fails('evaluate', '--gt', gt, '--tracks', gt)
+
+
 class TestOutput:
     def test_nothing_is_replaced_without_force(self, fails, sequence, tmp_path):
         out = tmp_path / 'out'
         out.mkdir()
         (out / 'mine').write_text('precious')
         assert '--force' in fails('replay', sequence, '--out', out)
+        assert 'run.json' in fails('replay', sequence, '--out', out, '--force')
         assert (out / 'mine').read_text() == 'precious'
+        (out / 'run.json').touch()
         assert main(['replay', str(sequence), '--out', str(out), '--force', '-q']) == 0
         assert not (out / 'mine').exists()
         assert (out / 'apart.txt').exists()
@@ -158,11 +188,19 @@ class TestOutput:
     def test_failure_with_force_keeps_what_was_there(self, fails, sequence, tmp_path):
         out = tmp_path / 'out'
         out.mkdir()
+        (out / 'run.json').touch()
         (out / 'mine').write_text('precious')
         (sequence / 'det/det.txt').write_text('what?')
         fails('replay', sequence, '--out', out, '--force')
         assert (out / 'mine').read_text() == 'precious'
         assert left_behind(tmp_path) == ['out']
+
+    def test_force_spares_the_input(self, fails, sequence, tmp_path):
+        (sequence / 'run.json').touch()
+        (tmp_path / 'run.json').touch()
+        for out in (sequence, tmp_path):
+            assert 'input' in fails('replay', sequence, '--out', out, '--force')
+        assert (sequence / 'det/det.txt').exists()
 
     def test_out_below_a_file(self, fails, sequence, tmp_path):
         (tmp_path / 'file').touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,16 @@ import pytest
 import mot_perception
 from mot_perception.bags.mot import read_mot
 from mot_perception.bags.reader import open_bag
+from mot_perception.bags.scene_bag import SceneBagWriter
 from mot_perception.cli.bench import bench
 from mot_perception.cli.demo import demo
 from mot_perception.cli.evaluate import evaluate
 from mot_perception.cli.main import app, main
 from mot_perception.cli.replay import replay
-from mot_perception.cli.scene import scene
+from mot_perception.cli.scene import _items, scene
+from mot_perception.errors import UserError
+from mot_perception.scenes.scene import make_scene
+from mot_perception.types import NANOSECONDS, Detections, Frame
 
 FRAMES = 45
 
@@ -62,6 +67,17 @@ def make_sequence(folder: Path, frames: int = 20) -> Path:
         'imWidth=640\nimHeight=360\n'
     )
     return folder
+
+
+def columns(found):
+    return found.xyxy, found.score, found.label
+
+
+def gist(scores):
+    """Metrics but for the last digits, which text rounds."""
+    all_of_it = scores.combined
+    counts = all_of_it.IDSW, all_of_it.FP, all_of_it.FN, all_of_it.frames, all_of_it.ids
+    return counts, round(all_of_it.HOTA, 1), round(all_of_it.IDF1, 1)
 
 
 class TestReplay:
@@ -172,6 +188,95 @@ class TestReplay:
         assert sorted(path.name for path in made.out.iterdir()) == ['hall.txt', 'run.json']
 
 
+class TestTime:
+    """Bags whose stamps are not those of a metronome: text and bag of the result agree."""
+
+    def replayed(self, tmp_path, change):
+        """Replay a scene whose items `change` has altered; both scores must be the same."""
+        truth = _items(make_scene(figures=3, frames=40, width=160, height=90, seed=2), 2)
+        with SceneBagWriter(tmp_path / 'bag', class_names=('person',)) as bag:
+            for item in truth:
+                bag.write(change(item))
+        made = replay(tmp_path / 'bag', out=tmp_path / 'out', quiet=True)
+        for tracks in ('bag.txt', 'tracks'):
+            scores = evaluate(gt=tmp_path / 'bag', tracks=made.out / tracks, quiet=True)
+            assert gist(scores) == gist(made.scores)
+        return made
+
+    def test_frames_that_the_detector_dropped_keep_their_numbers(self, tmp_path):
+        def change(item):
+            return replace(item, detections=None) if 20 <= item.frame.index < 30 else item
+
+        made = self.replayed(tmp_path, change)
+        assert made.frames == 40
+        assert made.runs[0].rows.frame.max() == 40
+        assert not np.isin(made.runs[0].rows.frame, range(21, 31)).any()
+        assert made.scores.combined.MOTA > 80
+
+    def test_time_jumps_back(self, tmp_path):
+        """The tracker starts anew, its ids do not come again, the log keeps its order."""
+
+        def change(item):
+            late = replace(item.frame, stamp_ns=item.frame.stamp_ns - NANOSECONDS)
+            return replace(item, frame=late) if item.frame.index >= 35 else item
+
+        rows = self.replayed(tmp_path, change).runs[0].rows
+        before, after = rows.id[rows.frame <= 35], rows.id[rows.frame > 35]
+        assert len(after)
+        assert after.min() > before.max()
+
+    def test_every_stamp_is_the_same(self, tmp_path):
+        def change(item):
+            return replace(item, frame=replace(item.frame, stamp_ns=NANOSECONDS))
+
+        assert self.replayed(tmp_path, change).frames == 40
+
+    def test_detections_of_another_time(self, tmp_path):
+        def change(item):
+            if item.frame.index % 2:
+                return replace(item, detections=None)
+            late = item.frame.stamp_ns + 100 * NANOSECONDS
+            frame = Frame(late, item.frame.index, item.frame.width, item.frame.height)
+            return replace(item, frame=frame, ground_truth=None)
+
+        with pytest.raises(UserError, match='no image has a detection of its time'):
+            self.replayed(tmp_path, change)
+
+
+class TestBagScores:
+    @pytest.fixture
+    def percent(self, bag, tmp_path) -> Path:
+        """A detector that counts in percent."""
+        with SceneBagWriter(tmp_path / 'hall') as out:
+            for item in open_bag(bag):
+                found = item.detections
+                out.write(replace(item, detections=replace(found, score=100 * found.score)))
+        return tmp_path / 'hall'
+
+    def test_another_range_is_refused(self, percent, tmp_path):
+        with pytest.raises(UserError, match=r'/detections: frame 0 has scores .* --score-range'):
+            replay(percent, out=tmp_path / 'out', quiet=True)
+
+    def test_range_is_told(self, bag, percent, tmp_path):
+        told = replay(percent, score_range=(0, 100), out=tmp_path / 'out', quiet=True)
+        same = replay(bag, out=tmp_path / 'same', quiet=True)
+        assert gist(told.scores) == gist(same.scores)
+
+    def test_detections_that_are_no_boxes_are_counted(self, bag, tmp_path, capsys):
+        with SceneBagWriter(tmp_path / 'nan') as out:
+            for item in open_bag(bag):
+                found = item.detections
+                extra = Detections.of([[np.nan, 0, 1, 1], [5, 5, 4, 9]])
+                both = (
+                    np.concatenate(pair)
+                    for pair in zip(columns(found), columns(extra), strict=True)
+                )
+                out.write(replace(item, detections=Detections(*both)))
+        made = replay(tmp_path / 'nan', out=tmp_path / 'out')
+        assert made.runs[0].unusable == 2 * FRAMES
+        assert f'{2 * FRAMES} detections have NaN or no size' in capsys.readouterr().out
+
+
 class TestEvaluate:
     def test_same_numbers_as_replay(self, bag, result, tmp_path):
         scores = evaluate(
@@ -230,7 +335,9 @@ class TestProgram:
     @pytest.mark.parametrize('verb', [command.name for command in app.registered_commands])
     def test_help_shows_an_example(self, verb, capsys):
         assert main([verb, '--help']) == 0
-        assert f'Example: mot-perception {verb}' in ' '.join(capsys.readouterr().out.split())
+        text = ' '.join(capsys.readouterr().out.split())
+        assert f'Example: mot-perception {verb}' in text
+        assert 'UserError' not in text
 
     def test_replay(self, sequence, tmp_path, capsys):
         assert main(['replay', str(sequence), '--out', str(tmp_path / 'out')]) == 0
