@@ -200,7 +200,8 @@ def _nearest(place: list[str]) -> str:
     leaves = [path.rsplit('.', 1)[-1] for path in paths]
     if close := get_close_matches(name, leaves, n=1, cutoff=0.7):
         return f'did you mean {paths[leaves.index(close[0])]}?'
-    return f'there are {", ".join(siblings)}'
+    nearest = get_close_matches(name, siblings, n=3, cutoff=0)
+    return f'nearest are {", ".join(nearest)}; docs/configuration.md has them all'
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

@@ -75,7 +75,7 @@ def test_frozen():
         ('tracker: {maxage: 3}', ['tracker.maxage', 'did you mean tracker.max_age?']),
         ('input: {topics: {imgae: /a}}', ['input.topics.imgae', 'input.topics.image?']),
         ('max_age: 3', ['max_age is unknown', 'did you mean tracker.max_age?']),
-        ('zzz: 3', ['zzz is unknown', 'there are tracker, appearance']),
+        ('zzz: 3', ['zzz is unknown', 'nearest are ']),
         (
             'tracker: {preset: fast}',
             ['tracker.preset', "'improved', 'paper' or 'release'", "'fast'"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -105,7 +106,9 @@ def _register() -> None:
         demo: 'demo --out demo/',
     }
     for verb, example in examples.items():
-        app.command(verb.__name__, epilog=f'Example: mot-perception {example}')(verb)
+        # What a verb raises is for those who call it in Python.
+        text = (inspect.getdoc(verb) or '').partition('\n\nRaises:')[0]
+        app.command(verb.__name__, help=text, epilog=f'Example: mot-perception {example}')(verb)
 
 
 _register()
