@@ -6,9 +6,11 @@ a library's clean-up, it may be swallowed, or come out as another exception.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,6 +33,19 @@ def check() -> None:
     """Raise KeyboardInterrupt if somebody has asked to stop; for loops over frames."""
     if _asked:
         raise KeyboardInterrupt
+
+
+def leave(code: int) -> NoReturn:
+    """Leave the program; whoever asks to stop from now on comes too late to change its code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if _asked:  # a compiler that was interrupted may crash when Python clears it away
+        with suppress(OSError):
+            sys.stdout.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _ask(number: int, frame: FrameType | None) -> None:

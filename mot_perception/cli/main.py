@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 import mot_perception
-from mot_perception.cli.interrupt import asked, listen
+from mot_perception.cli.interrupt import asked, leave, listen
 from mot_perception.errors import UserError
 
 FAILED = 2
@@ -28,7 +28,7 @@ app = typer.Typer(
 def run() -> None:
     """Run the program with the arguments of the command line, then leave it."""
     listen()
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,43 @@
+"""How the program ends: with its own code, whatever clean-up and late signals do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BEFORE = """
+import atexit, os, signal
+from mot_perception.cli.interrupt import asked, leave, listen
+
+listen()
+"""
+CRASH = """
+atexit.register(os.abort)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print('stopped', asked())
+    leave(2)
+"""
+LATE = """
+atexit.register(os.kill, os.getpid(), signal.{name})
+print('stopped', asked())
+leave(0)
+"""
+
+
+def outcome(code):
+    done = subprocess.run([sys.executable, '-c', BEFORE + code], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_clean_up_that_crashes_after_an_interrupt_changes_nothing():
+    """Such as that of a compiler which was stopped half-way."""
+    assert outcome(CRASH) == (2, 'stopped True\n', '')
+
+
+@pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])
+def test_a_signal_that_comes_too_late_changes_nothing(name):
+    assert outcome(LATE.format(name=name)) == (0, 'stopped False\n', '')
