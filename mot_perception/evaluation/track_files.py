@@ -45,7 +45,9 @@ def read_tracks(path: Path, sequence: Sequence) -> MotRows | None:
     text = path / f'{sequence.name}.txt'
     if text.is_file():
         return read_mot(text, kind='tracks')
-    places = path, path / sequence.name, path / 'tracks', path / 'tracks' / sequence.name
+    places = [path / sequence.name, path / 'tracks' / sequence.name]
+    if not any(path.glob('*.txt')):  # else the bag is that of the sequence the text is named after
+        places += [path, path / 'tracks']
     bag = next((place for place in places if is_bag(place)), None)
     return None if bag is None else read_tracks_bag(bag, sequence)
 

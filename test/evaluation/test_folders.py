@@ -195,6 +195,15 @@ def test_bags_of_another_recording_are_refused(gt, tmp_path):
         evaluate_folders(gt / 'ballet', tmp_path / 'bag')
 
 
+def test_the_bag_of_another_sequence_is_not_taken(gt, tmp_path):
+    """A run of one sequence holds its text and its bag; their stamps may fit another one."""
+    sequence = open_source(gt / 'ballet')[0]
+    write_bag(tmp_path / 'run/tracks', sequence, rows_of(walkers()))
+    write_mot(tmp_path / 'run/ballet.txt', rows_of(walkers()))
+    with pytest.raises(UserError, match=r'no tracks of tango \(it has ballet\.txt\)'):
+        evaluate_folders(gt / 'tango', tmp_path / 'run')
+
+
 def test_pairs_come_one_at_a_time(gt, tracks):
     pairs = folder_pairs(gt, tracks)
     first = next(pairs)
