@@ -50,6 +50,11 @@ class DepthSegConfig(Section):
     backend: Literal['none', 'raw'] = Field(
         'none', description='Depth-segmentation vectors: none, or the raw map; needs masks.'
     )
+    previous_depth: Literal['own', 'current'] = Field(
+        'own',
+        description='Depth under the mask at t−1: of that frame as the paper says, or of the '
+        'current one as the released code takes it.',
+    )
 
 
 class TopicsConfig(Section):

@@ -54,6 +54,7 @@ class Pipeline:
         self._appearance: AppearanceEncoder | None = ColourStripes() if stripes else None
         self._masks: MaskPropagator | None = DepthConsistentMasks() if masks else None
         self._depthseg = config.depthseg.backend == 'raw'
+        self._own_depth = config.depthseg.previous_depth == 'own'
         self._previous: Frame | None = None
 
     def step(self, frame: Frame, detections: Detections) -> TrackedFrame:
@@ -98,9 +99,10 @@ class Pipeline:
     def _with_depthseg(
         self, embeddings: Embeddings, frame: Frame, masks: ObjectMasks
     ) -> Embeddings:
-        """Each mask is multiplied with the depth of its own time (paper §3.2)."""
+        """Each mask is multiplied with the depth of its own time (paper §3.2), or of now."""
         with self._timed('depth-segmentation'):
-            now, before = _grid_depth(frame), _grid_depth(self._previous or frame)
+            now = _grid_depth(frame)
+            before = _grid_depth(self._previous or frame) if self._own_depth else now
             current, valid = raw_map_cue(fuse(now, masks.current))
             previous, seen_before = raw_map_cue(fuse(before, masks.previous))
             valid &= seen_before & masks.reliable

@@ -7,6 +7,8 @@ import pytest
 
 from mot_perception import pipeline as module
 from mot_perception.config import Config, load_config
+from mot_perception.depthseg.fusion import fuse
+from mot_perception.perception.grid import sample
 from mot_perception.perception.masks import DepthConsistentMasks
 from mot_perception.pipeline import Pipeline
 from mot_perception.types import Detections, Frame, TrackState
@@ -204,3 +206,19 @@ def test_two_pipelines_share_nothing():
         one.step(*moment(index))
     assert sorted(other.step(*moment(0)).tracks.id) == [1, 2]
     assert len(other.timings['association']) == 1
+
+
+@pytest.mark.parametrize(('choice', 'index'), [('own', 0), ('current', 1)])
+def test_the_past_mask_lies_on_the_depth_that_is_asked_for(monkeypatch, choice, index):
+    settings = FULL.model_dump() | {'depthseg': {'backend': 'raw', 'previous_depth': choice}}
+    pipeline = Pipeline(Config.model_validate(settings))
+    moments = [moment(0), moment(1)]
+    used = []
+    monkeypatch.setattr(
+        module, 'fuse', lambda depth, masks: used.append(depth) or fuse(depth, masks)
+    )
+    for each in moments:
+        pipeline.step(*each)
+    np.testing.assert_array_equal(used[-2], sample(moments[1][0].depth))
+    np.testing.assert_array_equal(used[-1], sample(moments[index][0].depth))
+    assert not np.array_equal(*(sample(each[0].depth) for each in moments))
