@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from types import FrameType
 
+FAILED = 2
+"""Exit code of whatever the user can mend, and of an interrupt."""
+INTERRUPTED = 'interrupted; nothing was kept'
+
 _asked = False
 
 

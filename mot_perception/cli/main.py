@@ -11,11 +11,8 @@ import typer
 from typer.exceptions import TyperException
 
 import mot_perception
-from mot_perception.cli.interrupt import asked, leave, listen
+from mot_perception.cli.interrupt import FAILED, INTERRUPTED, asked
 from mot_perception.errors import UserError
-
-FAILED = 2
-_INTERRUPTED = 'interrupted; nothing was kept'
 
 app = typer.Typer(
     name='mot-perception',
@@ -23,12 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
-def run() -> None:
-    """Run the program with the arguments of the command line, then leave it."""
-    listen()
-    leave(main(sys.argv[1:]))
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +39,7 @@ def main(arguments: list[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except KeyboardInterrupt:
-        return _fail(_INTERRUPTED)
+        return _fail(INTERRUPTED)
     except TyperException as error:
         message = getattr(error, 'format_message', error.__str__)().rstrip('.')
         return _fail(f'{message}; see mot-perception {_verb(arguments)}--help')
@@ -58,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return _fail(f'{error.filename or "input or output"}: {error.strerror or error}')
     except Exception:
         if asked():  # the interrupt came out of a library as something else
-            return _fail(_INTERRUPTED)
+            return _fail(INTERRUPTED)
         raise
     return 0
 

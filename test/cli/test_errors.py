@@ -237,10 +237,9 @@ class TestOutput:
     @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
     def test_signal_leaves_nothing(self, tmp_path, how):
         """A real process, stopped while it renders."""
-        code = 'from mot_perception.cli.main import run; run()'
         arguments = ['scene', str(tmp_path / 'out'), '--seconds', '600']
         process = subprocess.Popen(
-            [sys.executable, '-c', code, *arguments], stderr=subprocess.PIPE, text=True
+            [sys.executable, '-m', 'mot_perception', *arguments], stderr=subprocess.PIPE, text=True
         )
         deadline = time.monotonic() + 60
         while not left_behind(tmp_path) and time.monotonic() < deadline:

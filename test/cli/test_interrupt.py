@@ -38,6 +38,21 @@ def test_clean_up_that_crashes_after_an_interrupt_changes_nothing():
     assert outcome(CRASH) == (2, 'stopped True\n', '')
 
 
+def test_an_interrupt_while_libraries_load():
+    code = """
+class Interrupts:
+    def find_spec(self, name, path, target=None):
+        if name == 'numpy':
+            os.kill(os.getpid(), signal.SIGINT)
+
+import sys
+from mot_perception.__main__ import run
+sys.meta_path.insert(0, Interrupts())
+run()
+"""
+    assert outcome(code) == (2, '', 'error: interrupted; nothing was kept\n')
+
+
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])
 def test_a_signal_that_comes_too_late_changes_nothing(name):
     assert outcome(LATE.format(name=name)) == (0, 'stopped False\n', '')
