@@ -64,10 +64,6 @@ class KalmanBank:
         """Return the boxes of the first `count` filters, N×4 pixels."""
         return _boxes(self.state[:count], self.model.size_aspect)
 
-    def velocities(self, count: int) -> Array:
-        """Return the velocities of the first `count` centres, pixels per frame period, N×2."""
-        return self.state[:count, RATE, :2]
-
     def covariance(self, row: int) -> Array:
         """Return one filter's 8×8 covariance over (positions, velocities); for inspection."""
         _, _, pp, pv, vv = self.state[row]

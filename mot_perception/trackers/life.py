@@ -11,7 +11,6 @@ from mot_perception.association.headings import turn
 from mot_perception.motion.kalman import (
     box_row,
     centre_size_of,
-    predict_row,
     reupdate_row,
     update_row,
 )
@@ -101,10 +100,8 @@ def confident(xyxy: Array, score: Array, high: float, low: float) -> tuple[Index
 
 
 @njit(cache=True)
-def advance(
-    rows: Rows, state: Array, dt: float, now: float, kalman: Filter, rules: Rules
-) -> Array:
-    """Step all tracks `dt` frame periods ahead to the time `now`; return predicted boxes, M×4.
+def advance(rows: Rows, state: Array, now: float, kalman: Filter, rules: Rules) -> Array:
+    """Age all tracks, whose filters are predicted for the time `now`; return their boxes, M×4.
 
     An empty box, and no last one, for a track that a pause has outlived: had frames come every
     period, an earlier one would have ended it, so nothing may match it before it is reported.
@@ -117,7 +114,6 @@ def advance(
             row.streak = 0
         row.misses += 1
         row.detection = -1
-        predict_row(state[i], dt, kalman.process, kalman.relative)
         if rules.freeze_size and row.misses > 1:
             state[i, 1, 2:] = 0.0
         box_row(state[i], kalman.size_aspect, predicted[i])

@@ -62,13 +62,13 @@ class SelfTrEncMotTracker:
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
         self._model = _motion_model(self.config)
-        self._filter = _filter(self._model)
         self._rules = _rules(self.config)
         self._clock = Clock(
             self.config.frame_period, self.config.clock == 'stamps', self.config.jump_tolerance
         )
         self._reset_count = -1
         self.reset()
+        self._filter = _filter(self.tracklets.bank)
 
     def reset(self) -> None:
         """Forget all tracks; ids start again at 1."""
@@ -108,14 +108,9 @@ class SelfTrEncMotTracker:
         if camera_motion is not None:
             self._follow_camera(camera_motion)
         tracks, embeddings = self.tracklets, embeddings or _NO_EMBEDDINGS
-        passed = self._clock.tick(frame.stamp_ns)
+        tracks.bank.predict(len(tracks), self._clock.tick(frame.stamp_ns))
         predicted = life.advance(
-            tracks.rows,
-            tracks.bank.state,
-            passed,
-            self._clock.now,
-            self._filter,
-            self._rules,
+            tracks.rows, tracks.bank.state, self._clock.now, self._filter, self._rules
         )
         found = self._associate(detections, embeddings, predicted)
         life.observe(
@@ -313,8 +308,8 @@ def _motion_model(config: TrackerConfig) -> MotionModel:
     )
 
 
-def _filter(model: MotionModel) -> life.Filter:
-    bank = KalmanBank(model)
+def _filter(bank: KalmanBank) -> life.Filter:
+    model = bank.model
     return life.Filter(bank.process, bank.measurement, model.relative, model.size_aspect)
 
 

@@ -171,7 +171,7 @@ def test_everything_moves_with_the_origin(model):
             bank.predict(5, dt)
             bank.update(np.arange(4), seen[:4], np.ones(4))
     np.testing.assert_allclose(there.boxes(5), here.boxes(5) + shift, atol=1e-8)
-    np.testing.assert_allclose(there.velocities(5), here.velocities(5), atol=1e-8)
+    np.testing.assert_allclose(there.state[:5, RATE, :2], here.state[:5, RATE, :2], atol=1e-8)
     np.testing.assert_allclose(there.state[:, PP:], here.state[:, PP:], rtol=1e-9)
 
 
@@ -241,7 +241,7 @@ def test_reliving_keeps_the_velocity_of_constant_motion(model, gap):
     bank.predict(1, 1.0)
     constants = bank.process, bank.measurement, model.relative, model.size_aspect
     reupdate_row(bank.state[0], last, new, gap, 1.0, *constants)
-    np.testing.assert_allclose(bank.velocities(1)[0], velocity[:2], atol=1e-3)
+    np.testing.assert_allclose(bank.state[:1, RATE, :2][0], velocity[:2], atol=1e-3)
     np.testing.assert_allclose(bank.boxes(1)[0], new, atol=0.02)
 
 
@@ -256,4 +256,4 @@ def test_reliving_learns_the_velocity_of_the_gap():
     bank.predict(1, 1.0)
     constants = bank.process, bank.measurement, True, False
     reupdate_row(bank.state[0], last, new, 20, 1.0, *constants)
-    assert bank.velocities(1)[0, 0] < 0
+    assert bank.state[:1, RATE, :2][0, 0] < 0
