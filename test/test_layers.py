@@ -20,6 +20,7 @@ LAYERS = [
     {'trackers', 'scenes'},
     {'config'},
     {'pipeline'},
+    {'messages'},
     {'bags'},
     {'evaluation'},
     {'cli'},
@@ -27,6 +28,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EXCEPT = {
+    'messages': {'pipeline', 'config', 'trackers'},
     'bags': {'pipeline', 'config', 'trackers'},  # carries data, knows no tracker
     'evaluation': {'pipeline', 'config', 'trackers'},
     'scenes': {'motion', 'association', 'perception', 'depthseg'},  # stands on types alone

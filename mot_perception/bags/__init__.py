@@ -1,1 +1,1 @@
-"""Input and output: bags, MOTChallenge folders, image folders, videos; messages to and fro."""
+"""Input and output: bags, MOTChallenge folders, image folders, videos."""

@@ -15,8 +15,8 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 
-from mot_perception.bags.typestore import typestore
 from mot_perception.errors import UserError
+from mot_perception.messages.typestore import typestore
 from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:

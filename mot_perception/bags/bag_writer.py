@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from mot_perception.bags.outputs import whole
-from mot_perception.bags.typestore import typestore
+from mot_perception.messages.typestore import typestore
 
 if TYPE_CHECKING:
     from types import TracebackType

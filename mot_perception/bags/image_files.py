@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mot_perception.bags.picture_codec import decode_depth_picture, decode_picture
 from mot_perception.bags.seqinfo import frame_rate
 from mot_perception.bags.sequence import Item, Sequence
 from mot_perception.errors import UserError
+from mot_perception.messages.pictures import decode_depth_picture, decode_picture
 from mot_perception.types import NANOSECONDS, Frame
 
 if TYPE_CHECKING:

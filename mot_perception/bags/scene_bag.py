@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.bags.bag_writer import BagWriter
-from mot_perception.bags.detection_messages import detections_to_message
-from mot_perception.bags.image_codec import encode_image
-from mot_perception.bags.messages import camera_info_message, header_of, tracked_frame_to_message
-from mot_perception.bags.picture_codec import encode_compressed_image
-from mot_perception.bags.typestore import (
+from mot_perception.messages.detections import detections_to_message
+from mot_perception.messages.images import encode_image
+from mot_perception.messages.mapping import (
+    camera_info_message,
+    header_of,
+    tracked_frame_to_message,
+)
+from mot_perception.messages.pictures import encode_compressed_image
+from mot_perception.messages.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     DETECTIONS,

@@ -6,14 +6,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from mot_perception.bags.topics import Topics
-from mot_perception.bags.typestore import (
+from mot_perception.errors import UserError
+from mot_perception.messages.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     DETECTIONS,
     IMAGE,
     TRACKS,
 )
-from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mot_perception.bags.bag_file import BagFile
 from mot_perception.bags.bag_writer import BagWriter
-from mot_perception.bags.messages import message_to_tracked_frame
-from mot_perception.bags.tracks_cdr import tracked_frame_to_cdr
-from mot_perception.bags.typestore import TRACKS
+from mot_perception.messages.mapping import message_to_tracked_frame
+from mot_perception.messages.tracks_cdr import tracked_frame_to_cdr
+from mot_perception.messages.typestore import TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mot_perception.bags.image_size import check_size
 from mot_perception.bags.opencv_video import quiet
 from mot_perception.bags.seqinfo import LEAST_FPS, MAX_FPS, frame_rate
 from mot_perception.bags.sequence import Item, Sequence
 from mot_perception.errors import UserError
+from mot_perception.messages.image_size import check_size
 from mot_perception.types import NANOSECONDS, Frame
 
 if TYPE_CHECKING:

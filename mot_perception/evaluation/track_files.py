@@ -70,8 +70,8 @@ def read_tracks_bag(path: Path, sequence: Sequence) -> MotRows | None:
         UserError: The bag is damaged, or was made from another recording: its stamps differ.
     """
     from mot_perception.bags.bag_file import BagFile  # rosbags takes time to load
-    from mot_perception.bags.messages import message_to_tracked_frame
-    from mot_perception.bags.typestore import TRACKS
+    from mot_perception.messages.mapping import message_to_tracked_frame
+    from mot_perception.messages.typestore import TRACKS
 
     with BagFile(path) as bag:
         found = [it for it in bag.connections if it.msgtype == TRACKS]

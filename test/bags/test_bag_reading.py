@@ -12,16 +12,21 @@ from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from mot_perception.bags.detection_messages import detections_to_message
-from mot_perception.bags.image_codec import encode_image
-from mot_perception.bags.messages import camera_info_message, header_of, tracked_frame_to_message
-from mot_perception.bags.picture_codec import encode_compressed_image
 from mot_perception.bags.scene_bag import SceneBagWriter
 from mot_perception.bags.sequence import GroundTruth, Item
 from mot_perception.bags.source import open_source
 from mot_perception.bags.topics import Topics
 from mot_perception.bags.tracks_bag import TracksBagWriter, read_tracks
-from mot_perception.bags.typestore import (
+from mot_perception.errors import UserError
+from mot_perception.messages.detections import detections_to_message
+from mot_perception.messages.images import encode_image
+from mot_perception.messages.mapping import (
+    camera_info_message,
+    header_of,
+    tracked_frame_to_message,
+)
+from mot_perception.messages.pictures import encode_compressed_image
+from mot_perception.messages.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     DETECTIONS,
@@ -30,7 +35,6 @@ from mot_perception.bags.typestore import (
     message_classes,
     typestore,
 )
-from mot_perception.errors import UserError
 from mot_perception.types import CameraModel, Detections, Frame, TrackedFrame, Tracks
 
 MAKE = message_classes()

@@ -99,7 +99,7 @@ class TestReplay:
     def test_bag_holds_every_frame(self, result):
         from rosbags.highlevel import AnyReader
 
-        from mot_perception.bags.typestore import typestore
+        from mot_perception.messages.typestore import typestore
 
         with AnyReader([result.out / 'tracks'], default_typestore=typestore()) as reader:
             messages = [reader.deserialize(m[2], m[0].msgtype) for m in reader.messages()]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mot_perception.bags.detection_messages import (
+from mot_perception.messages.detections import (
     ClassIndex,
     detections_to_message,
     message_to_detections,
 )
-from mot_perception.bags.messages import (
+from mot_perception.messages.mapping import (
     MessageClasses,
     ObjectExtras,
     camera_info_message,
@@ -25,8 +25,8 @@ from mot_perception.bags.messages import (
     to_time,
     tracked_frame_to_message,
 )
-from mot_perception.bags.tracks_cdr import tracked_frame_to_cdr
-from mot_perception.bags.typestore import message_classes, typestore
+from mot_perception.messages.tracks_cdr import tracked_frame_to_cdr
+from mot_perception.messages.typestore import message_classes, typestore
 from mot_perception.types import CameraModel, Detections, Frame, TrackedFrame, Tracks, TrackState
 
 TRACKS = 'mot_perception/msg/TrackedObjectArray'

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mot_perception.bags.image_codec import MILLIMETRES, byte_field
-from mot_perception.bags.image_size import PNG, picture_size
 from mot_perception.errors import UserError
+from mot_perception.messages.image_size import PNG, picture_size
+from mot_perception.messages.images import MILLIMETRES, byte_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mot_perception.bags.image_size import Picture
+    from mot_perception.messages.image_size import Picture
 
 DEPTH_HEADER = struct.Struct('<iff')
 """compressedDepth puts a format number and two quantisation parameters before the picture."""

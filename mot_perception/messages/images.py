@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from mot_perception.bags.image_size import check_size
 from mot_perception.errors import UserError
+from mot_perception.messages.image_size import check_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mot_perception.bags.messages import bounding_box, name_of
+from mot_perception.messages.mapping import bounding_box, name_of
 from mot_perception.types import Detections
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mot_perception.bags.messages import MessageClasses
+    from mot_perception.messages.mapping import MessageClasses
 
 
 class ClassIndex:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mot_perception.bags.messages import name_of, positions
+from mot_perception.messages.mapping import name_of, positions
 from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from mot_perception.bags.messages import MessageClasses
+from mot_perception.messages.mapping import MessageClasses
 from mot_perception.resources import resource
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mot_perception.bags import image_size
-from mot_perception.bags.image_codec import COLOUR, decode_depth, decode_image, encode_image
-from mot_perception.bags.picture_codec import (
+from mot_perception.errors import UserError
+from mot_perception.messages import image_size
+from mot_perception.messages.images import COLOUR, decode_depth, decode_image, encode_image
+from mot_perception.messages.pictures import (
     decode_compressed_depth,
     decode_compressed_image,
     decode_picture,
     encode_compressed_image,
 )
-from mot_perception.bags.typestore import message_classes
-from mot_perception.errors import UserError
+from mot_perception.messages.typestore import message_classes
 
 RNG = np.random.default_rng(5)
 HEIGHT, WIDTH = 6, 8

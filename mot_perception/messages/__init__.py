@@ -1,0 +1,1 @@
+"""ROS messages without ROS: types, mapping, image codec, serialised bytes."""
