@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 * 1024
 SHIPPED = 'motion', 'selftrencmot'
+CAMERA_NAME = re.compile('([A-Za-z][A-Za-z0-9_]{0,63})?')
+MOST_CAMERAS = 64
 
 
 class Section(BaseModel):
@@ -87,6 +90,51 @@ class InputConfig(Section):
         return self
 
 
+class StreamConfig(Section):
+    """What a node does with topics; a replay does not read it."""
+
+    cameras: tuple[str, ...] = Field(
+        ('',),
+        description="Cameras that share this process and its models: 'front' subscribes to "
+        "front/image and publishes front/tracks. One empty name: a single camera, image and "
+        'tracks.',
+    )
+    image_transport: Literal['raw', 'compressed', 'none'] = Field(
+        'raw',
+        description='Images as they are, compressed ones from <image>/compressed, or none at '
+        'all: each message of detections is a frame.',
+    )
+    depth_transport: Literal['raw', 'compressedDepth'] = Field(
+        'raw', description='Depth images as they are, or from <depth>/compressedDepth.'
+    )
+    sync_slop: float = Field(
+        0.015,
+        ge=0,
+        le=10,
+        description='Seconds that stamps of an image, its depth and its detections may differ; '
+        'half a frame period at most.',
+    )
+    queue: int = Field(
+        1, ge=1, le=1000, description='Frames that wait for a busy tracker; 1: the newest wins.'
+    )
+    stale_after: float = Field(
+        2.0, gt=0, le=3600, description='Seconds without a frame after which diagnostics warn.'
+    )
+
+    @model_validator(mode='after')
+    def _named(self) -> Self:
+        names = self.cameras
+        if not names or len(set(names)) < len(names) or len(names) > MOST_CAMERAS:
+            raise ValueError(f'stream.cameras: 1 to {MOST_CAMERAS} different names are needed')
+        if wrong := [name for name in names if not CAMERA_NAME.fullmatch(name)]:
+            raise ValueError(
+                f'stream.cameras: {wrong[0]!r:.40} is no ROS name; use letters, digits and _'
+            )
+        if '' in names and len(names) > 1:
+            raise ValueError('stream.cameras: several cameras need names')
+        return self
+
+
 class OutputConfig(Section):
     """What is written beside the tracks as text."""
 
@@ -103,6 +151,7 @@ class Config(Section):
     masks: MasksConfig = MasksConfig()
     depthseg: DepthSegConfig = DepthSegConfig()
     input: InputConfig = InputConfig()
+    stream: StreamConfig = StreamConfig()
     output: OutputConfig = OutputConfig()
 
     @model_validator(mode='after')
