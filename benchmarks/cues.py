@@ -27,7 +27,11 @@ MOTIONS = 'walk', 'dance', 'sport'
 SEEDS = 20, 21, 22
 PEOPLE, FRAMES = 10, 300
 STRIPES = {'appearance': {'backend': 'stripes'}}
-DEPTHSEG = {'masks': {'backend': 'depth'}, 'depthseg': {'backend': 'raw'}}
+DEPTHSEG = {
+    'depth': {'backend': 'topic'},
+    'masks': {'backend': 'depth'},
+    'depthseg': {'backend': 'raw'},
+}
 CONFIGS = {
     'motion': {},
     '+ colour stripes': STRIPES,

@@ -7,14 +7,15 @@ from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from mot_perception.config import keys
+from mot_perception.config import is_live, keys
 
 PAGE = Path(__file__).with_name('configuration.md')
 HEAD = """\
 # Configuration
 
 One YAML file for the command line and for a ROS node, plain or as a ROS parameter file
-(`/**: {ros__parameters: {…}}`). Give the file, or the name of a shipped one:
+(`/**: {ros__parameters: {…}}`), as the shipped ones are. Give the file, or the name of a shipped
+one:
 
 | name | what it is for |
 |---|---|
@@ -31,11 +32,19 @@ input:
 ```
 
 A key that does not exist is an error that names the nearest one. Defaults are those of the preset
-`improved`; written by `make docs`.
+`improved`; *live* settings of a node may change while it runs. Written by `make docs`.
 
-| key | default | values | what it does |
-|---|---|---|---|
+| key | default | values | live | what it does |
+|---|---|---|---|---|
 """
+KINDS = {
+    bool: 'true, false',
+    int: 'whole number',
+    float: 'number',
+    str: 'text',
+    tuple[float, float]: 'two numbers',
+    tuple[str, ...]: 'list of texts',
+}
 
 
 def page() -> str:
@@ -46,24 +55,26 @@ def page() -> str:
 def _row(path: str, field: Any) -> str:
     default = field.get_default(call_default_factory=True)
     shown = '' if default is PydanticUndefined else _text(default)
-    return f'| `{path}` | {shown} | {_values(field)} | {field.description} |\n'
+    live = 'live' if is_live(field) else ''
+    return f'| `{path}` | {shown} | {_values(field)} | {live} | {field.description} |\n'
 
 
 def _text(value: Any) -> str:
+    shown = f'[{", ".join(map(_plain, value))}]' if isinstance(value, tuple) else _plain(value)
+    return f'`{shown}`'
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, bool):
-        return f'`{str(value).lower()}`'
-    if isinstance(value, tuple):
-        return f'`[{", ".join(map(str, value))}]`'
-    return f'`{value}`' if value != '' else "`''`"
+        return str(value).lower()
+    return "''" if value == '' else str(value)
 
 
 def _values(field: Any) -> str:
     choices = [arg for arg in get_args(field.annotation) if isinstance(arg, str)]
     if choices:
         return ', '.join(f'`{choice}`' for choice in choices)
-    kind = {bool: 'true, false', int: 'whole number', float: 'number', str: 'text'}.get(
-        field.annotation, 'two numbers'
-    )
+    kind = KINDS[field.annotation]
     return ' '.join([kind, *filter(None, map(_limit, field.metadata))])
 
 

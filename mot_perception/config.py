@@ -9,26 +9,90 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mot_perception.errors import UserError
 from mot_perception.resources import resource
-from mot_perception.trackers.settings import TrackerConfig
+from mot_perception.trackers.settings import LIVE, TrackerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    from pydantic.fields import FieldInfo
+
 MAX_BYTES = 64 * 1024
 SHIPPED = 'motion', 'selftrencmot'
 CAMERA_NAME = re.compile('([A-Za-z][A-Za-z0-9_]{0,63})?')
 MOST_CAMERAS = 64
+DEVICE = re.compile('auto|cpu|cuda(:[0-9]{1,2})?')
 
 
 class Section(BaseModel):
     """A part of the configuration; keys that do not exist are refused."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class ModelsConfig(Section):
+    """Where networks run."""
+
+    device: str = Field(
+        'auto', description='auto (a GPU where there is one), cpu, cuda, or cuda:1 and so on.'
+    )
+    half: bool = Field(True, description='Half precision on a GPU.')
+
+    @field_validator('device')
+    @classmethod
+    def _known(cls, device: str) -> str:
+        if not DEVICE.fullmatch(device):
+            raise ValueError(f'must be auto, cpu, cuda, or cuda:1 and so on, not {device!r:.40}')
+        return device
+
+
+def _check_model(backend: str, model: str) -> None:
+    if backend == 'transformers' and not model:
+        raise ValueError("backend 'transformers' needs model: a folder, or a name on the hub")
+
+
+class DetectorConfig(Section):
+    """Where boxes come from."""
+
+    backend: Literal['topic', 'hog', 'transformers'] = Field(
+        'hog',
+        description="From outside (a topic, a recording's, det.txt), OpenCV's pedestrians "
+        'without weights, or a network of transformers.',
+    )
+    model: str = Field('', description="Network's folder or name on the hub; transformers.")
+    score: float = Field(0.1, ge=0, le=1, description='Boxes below are left out.')
+
+    @model_validator(mode='after')
+    def _has_model(self) -> Self:
+        _check_model(self.backend, self.model)
+        return self
+
+
+class DepthConfig(Section):
+    """Where depth comes from."""
+
+    backend: Literal['none', 'topic', 'transformers'] = Field(
+        'none',
+        description="Nowhere, from an RGB-D camera (a topic, a recording's), or estimated from "
+        'the image by a network of transformers.',
+    )
+    model: str = Field('', description="Network's folder or name on the hub; transformers.")
+
+    @model_validator(mode='after')
+    def _has_model(self) -> Self:
+        _check_model(self.backend, self.model)
+        return self
 
 
 class AppearanceConfig(Section):
@@ -96,7 +160,7 @@ class StreamConfig(Section):
     cameras: tuple[str, ...] = Field(
         ('',),
         description="Cameras that share this process and its models: 'front' subscribes to "
-        "front/image and publishes front/tracks. One empty name: a single camera, image and "
+        'front/image and publishes front/tracks. One empty name: a single camera, image and '
         'tracks.',
     )
     image_transport: Literal['raw', 'compressed', 'none'] = Field(
@@ -115,7 +179,7 @@ class StreamConfig(Section):
         'half a frame period at most.',
     )
     queue: int = Field(
-        1, ge=1, le=1000, description='Frames that wait for a busy tracker; 1: the newest wins.'
+        1, ge=1, le=200, description='Frames that wait for a busy tracker; 1: the newest wins.'
     )
     stale_after: float = Field(
         2.0, gt=0, le=3600, description='Seconds without a frame after which diagnostics warn.'
@@ -147,6 +211,9 @@ class Config(Section):
     """Everything that can be set."""
 
     tracker: TrackerConfig = Field(default_factory=TrackerConfig)
+    detector: DetectorConfig = DetectorConfig()
+    depth: DepthConfig = DepthConfig()
+    models: ModelsConfig = ModelsConfig()
     appearance: AppearanceConfig = AppearanceConfig()
     masks: MasksConfig = MasksConfig()
     depthseg: DepthSegConfig = DepthSegConfig()
@@ -158,6 +225,14 @@ class Config(Section):
     def _cue_has_masks(self) -> Self:
         if self.depthseg.backend != 'none' and self.masks.backend == 'none':
             raise ValueError("depthseg.backend needs masks: set masks.backend to 'depth'")
+        return self
+
+    @model_validator(mode='after')
+    def _masks_have_depth(self) -> Self:
+        if self.masks.backend == 'depth' and self.depth.backend == 'none':
+            raise ValueError(
+                "masks.backend 'depth' needs depth: set depth.backend to 'topic' or 'transformers'"
+            )
         return self
 
 
@@ -192,6 +267,11 @@ def keys(model: type[BaseModel] = Config, prefix: str = '') -> Iterator[tuple[st
             yield prefix + name, field
         else:
             yield from keys(section, f'{prefix}{name}.')
+
+
+def is_live(field: FieldInfo) -> bool:
+    """Return whether a setting may change while a pipeline runs."""
+    return LIVE in field.metadata
 
 
 def _read(file: Path) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mot_perception.config import MAX_BYTES, SHIPPED, Config, keys, load_config
+from mot_perception.config import MAX_BYTES, SHIPPED, Config, is_live, keys, load_config
 from mot_perception.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +43,13 @@ def test_shipped_meaning():
     assert motion.tracker.preset == full.tracker.preset == 'improved'
     assert motion.appearance.backend == motion.depthseg.backend == 'none'
     assert (full.appearance.backend, full.depthseg.backend) == ('stripes', 'raw')
+    assert (motion.depth.backend, full.depth.backend) == ('none', 'topic')
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_a_node_can_read_what_is_shipped(name):
+    """As a file of parameters for whatever node it is given to."""
+    assert list(yaml.safe_load((ROOT / f'config/{name}.yaml').read_text())) == ['/**']
 
 
 def test_empty_file_is_all_defaults(load):
@@ -92,6 +99,11 @@ def test_frozen():
         ('input: {score_range: [1]}', ['input.score_range']),
         ('input: 5', ['input', '5']),
         ('depthseg: {backend: raw}', ['depthseg.backend needs masks', 'masks.backend']),
+        ('masks: {backend: depth}', ["masks.backend 'depth' needs depth", 'depth.backend']),
+        ('detector: {backend: transformers}', ['detector: ', 'needs model', 'folder']),
+        ('depth: {backend: transformers}', ['depth: ', 'needs model', 'folder']),
+        ('models: {device: gpu}', ['models.device: must be auto, cpu, cuda', "'gpu'"]),
+        ('models: {device: "cuda:0\\n"}', ['models.device']),
         ('- a\n- b', ['sections', 'expected']),
         ('hello', ['sections', 'expected']),
         ('a: [1, 2', [':1: not YAML']),
@@ -163,6 +175,19 @@ def test_ros_can_hold_every_value():
         kinds = {type(part) for part in value} if isinstance(value, list) else {type(value)}
         assert len(kinds) == 1
         assert kinds <= {bool, int, float, str}
+
+
+@pytest.mark.parametrize('device', ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:13'])
+def test_devices(load, device):
+    assert load(f'models: {{device: "{device}"}}').models.device == device
+
+
+def test_only_what_a_tracker_does_not_remember_is_live():
+    live = {path for path, field in keys() if is_live(field)}
+    assert {'tracker.max_age', 'tracker.high_score', 'tracker.gate', 'tracker.min_hits'} <= live
+    fixed = {'preset', 'clock', 'frame_period', 'motion', 'velocity_noise', 'direction_frames'}
+    assert live.isdisjoint(f'tracker.{name}' for name in fixed)
+    assert all(path.startswith('tracker.') for path in live)
 
 
 def test_every_key_has_a_description():

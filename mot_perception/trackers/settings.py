@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Preset = Literal['improved', 'paper', 'release']
+
+LIVE = 'live'
+"""Marks what may change while a tracker runs: its memory does not depend on it."""
+
+_T = TypeVar('_T')
+Live = Annotated[_T, LIVE]
 
 
 class TrackerConfig(BaseModel):
@@ -14,7 +20,7 @@ class TrackerConfig(BaseModel):
 
     `release` computes what the released code computes, `paper` what the paper's text says; a
     setting given beside the preset overrides it. Weights multiply similarities that lie within
-    [−1, 1]; IoU has weight 1.
+    [−1, 1]; IoU has weight 1. `Live` settings may change while a tracker runs.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
@@ -27,7 +33,7 @@ class TrackerConfig(BaseModel):
     frame_period: float = Field(
         0.05, gt=0, le=10, description='Seconds that one step of the motion noise stands for.'
     )
-    max_age: float = Field(
+    max_age: Live[float] = Field(
         1.5, gt=0, le=3600, description='Seconds without a match after which a track ends.'
     )
     jump_tolerance: float = Field(
@@ -47,33 +53,39 @@ class TrackerConfig(BaseModel):
     measurement_noise: float = Field(
         0.05, gt=0, le=1, description='Noise of detections, of the size; centre_size.'
     )
-    confidence_noise: float = Field(
+    confidence_noise: Live[float] = Field(
         4.0, ge=0, le=100, description='Variance grows by this × (1 − score).'
     )
-    coasting_size: Literal['frozen', 'moving'] = Field(
+    coasting_size: Live[Literal['frozen', 'moving']] = Field(
         'frozen', description='Whether the size of an unseen object goes on changing.'
     )
-    reupdate: bool = Field(False, description='Rewrite the past of objects found again.')
-    reupdate_twice: bool = Field(
+    reupdate: Live[bool] = Field(False, description='Rewrite the past of objects found again.')
+    reupdate_twice: Live[bool] = Field(
         False, description='Apply the new box once more after the re-update.'
     )
 
-    high_score: float = Field(0.6, ge=0, le=1, description='Above: first stage.')
-    low_score: float = Field(0.1, ge=0, le=1, description='Above, up to high_score: low stage.')
-    birth_score: float = Field(0.8, ge=0, le=1, description='Above: may start a track.')
+    high_score: Live[float] = Field(0.6, ge=0, le=1, description='Above: first stage.')
+    low_score: Live[float] = Field(
+        0.1, ge=0, le=1, description='Above, up to high_score: low stage.'
+    )
+    birth_score: Live[float] = Field(0.8, ge=0, le=1, description='Above: may start a track.')
 
-    by_class: bool = Field(True, description='Match a track only with detections of its class.')
-    gate: float = Field(0.05, ge=0, le=1, description='Overlap that a pair must exceed.')
-    gate_first: bool = Field(
+    by_class: Live[bool] = Field(
+        True, description='Match a track only with detections of its class.'
+    )
+    gate: Live[float] = Field(0.05, ge=0, le=1, description='Overlap that a pair must exceed.')
+    gate_first: Live[bool] = Field(
         True, description='Exclude pairs before the assignment, or reject them afterwards.'
     )
-    shortcut: bool = Field(
+    shortcut: Live[bool] = Field(
         False, description='Where overlaps alone are one-to-one, do not look at other cues.'
     )
-    height_power: float = Field(
+    height_power: Live[float] = Field(
         2.0, ge=0, le=8, description='Exponent of the height overlap that multiplies IoU; 0: IoU.'
     )
-    direction_weight: float = Field(0.12, ge=0, le=10, description='Weight of the heading cue.')
+    direction_weight: Live[float] = Field(
+        0.12, ge=0, le=10, description='Weight of the heading cue.'
+    )
     direction_points: Literal['corners', 'centre'] = Field(
         'corners', description='Points whose headings are compared.'
     )
@@ -81,65 +93,67 @@ class TrackerConfig(BaseModel):
         'longest', description='Heading: mean over 1 … direction_frames, or the longest only.'
     )
     direction_frames: int = Field(3, ge=1, le=7, description='Longest interval of headings.')
-    confidence_weight: float = Field(
+    confidence_weight: Live[float] = Field(
         0.5, ge=0, le=10, description='Penalty per difference of confidence to the track.'
     )
-    foot_weight: float = Field(
+    foot_weight: Live[float] = Field(
         0.15, ge=0, le=10, description='Penalty per distance of foot lines, in heights.'
     )
-    common_motion: float = Field(
+    common_motion: Live[float] = Field(
         1.4,
         ge=0,
         le=100,
         description='Follow a displacement that most objects share, if they differ from it by '
         'less than this × its length; 0: never.',
     )
-    last_weight: float = Field(
+    last_weight: Live[float] = Field(
         0.7, ge=0, le=1, description='Overlap with the last box counts so much if larger.'
     )
-    appearance_weight: float = Field(0.5, ge=0, le=100, description='Weight of appearance.')
-    appearance_cap: float = Field(
+    appearance_weight: Live[float] = Field(0.5, ge=0, le=100, description='Weight of appearance.')
+    appearance_cap: Live[float] = Field(
         0.0, ge=0, le=2, description='Cap of the adaptive part of the weight; 0: none.'
     )
-    depthseg_weight: float = Field(0.1, ge=0, le=100, description='Weight of depth × mask.')
-    depthseg_update: Literal['average', 'replace'] = Field(
+    depthseg_weight: Live[float] = Field(0.1, ge=0, le=100, description='Weight of depth × mask.')
+    depthseg_update: Live[Literal['average', 'replace']] = Field(
         'replace', description='Keep a moving average (eq. 4) or the newest vector.'
     )
-    neutral: bool = Field(
+    neutral: Live[bool] = Field(
         True,
         description='Unknown vectors are no evidence and a lone candidate gets no bonus; '
         'otherwise one unknown entry switches the cue off for the frame.',
     )
-    momentum: float = Field(0.95, ge=0, le=1, description='T of eq. 4, at full confidence.')
+    momentum: Live[float] = Field(0.95, ge=0, le=1, description='T of eq. 4, at full confidence.')
 
-    tentative_penalty: float = Field(
+    tentative_penalty: Live[float] = Field(
         0.15, ge=0, le=10, description='What an unconfirmed track loses against confirmed ones.'
     )
 
-    low_stage: bool = Field(True, description='Match low scores with predicted boxes.')
-    low_gate: float = Field(0.5, ge=0, le=1, description='Overlap that a low pair must exceed.')
-    low_misses: int = Field(
+    low_stage: Live[bool] = Field(True, description='Match low scores with predicted boxes.')
+    low_gate: Live[float] = Field(
+        0.5, ge=0, le=1, description='Overlap that a low pair must exceed.'
+    )
+    low_misses: Live[int] = Field(
         1, ge=1, le=1000, description='Frames since the last match up to which low scores count.'
     )
-    recovery_stage: bool = Field(True, description='Match what is left with last boxes.')
-    recovery_gate: float = Field(
+    recovery_stage: Live[bool] = Field(True, description='Match what is left with last boxes.')
+    recovery_gate: Live[float] = Field(
         0.3, ge=0, le=1, description='Overlap with the last box that a pair must exceed.'
     )
 
-    birth_gate: float = Field(
+    birth_gate: Live[float] = Field(
         0.5,
         ge=0,
         le=1,
         description='A detection that overlaps a matched one by this or more starts no track.',
     )
-    min_hits: int = Field(3, ge=1, le=100, description='Matches that confirm a track.')
-    warm_up_again: bool = Field(
+    min_hits: Live[int] = Field(3, ge=1, le=100, description='Matches that confirm a track.')
+    warm_up_again: Live[bool] = Field(
         False, description='Count matches anew after every miss, hiding the track meanwhile.'
     )
-    tentative_misses: int = Field(
+    tentative_misses: Live[int] = Field(
         1, ge=0, le=1000, description='Frames that an unconfirmed track survives unmatched.'
     )
-    birth_is_observation: bool = Field(
+    birth_is_observation: Live[bool] = Field(
         True, description='Whether the first box counts as an observation and as a match.'
     )
 
