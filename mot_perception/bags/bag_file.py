@@ -7,7 +7,6 @@ the bag: nothing in a file runs as code. Where that text differs from ours, the 
 from __future__ import annotations
 
 import difflib
-import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from rosbags.typesys import get_types_from_msg
 
 from mot_perception.errors import UserError
 from mot_perception.messages.typestore import typestore
-from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -156,17 +154,6 @@ class BagFile:
             raise UserError(
                 f'{self.path}: damaged or cut off{where} ({why}); record or copy it again'
             ) from error
-
-
-def stamp_of(raw: bytes, log_ns: int) -> int:
-    """Return the header stamp of a raw message in ns; its log time if it has no stamp.
-
-    All messages with a header start with it.
-    """
-    if len(raw) < 12:
-        return log_ns
-    sec, nanosec = struct.unpack_from('<iI' if raw[1] & 1 else '>iI', raw, 4)
-    return sec * NANOSECONDS + nanosec or log_ns
 
 
 def _storage(path: Path) -> Path:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mot_perception.bags.bag_file import BagFile, stamp_of
+from mot_perception.bags.bag_file import BagFile
 from mot_perception.bags.mot import PEDESTRIAN
 from mot_perception.bags.rows import MotRows
-from mot_perception.bags.scores import ADVICE, normalised
+from mot_perception.messages.scores import ADVICE, normalised
 from mot_perception.bags.sequence import GroundTruth, Item, Sequence
 from mot_perception.bags.topic_choice import choose_topics
 from mot_perception.bags.topics import Topics
@@ -20,7 +20,7 @@ from mot_perception.messages.image_size import picture_size
 from mot_perception.messages.images import decode_depth, decode_image
 from mot_perception.messages.mapping import camera_model, message_to_tracked_frame
 from mot_perception.messages.pictures import decode_compressed_depth, decode_compressed_image
-from mot_perception.messages.synchronise import Stamped, synchronise
+from mot_perception.messages.synchronise import Stamped, stamp_of, synchronise
 from mot_perception.messages.typestore import COMPRESSED_IMAGE
 from mot_perception.types import NANOSECONDS, Frame, TrackState
 
