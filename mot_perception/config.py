@@ -228,6 +228,12 @@ class Config(Section):
         return self
 
     @model_validator(mode='after')
+    def _something_comes(self) -> Self:
+        if self.stream.image_transport == 'none' and self.detector.backend != 'topic':
+            raise ValueError("stream.image_transport 'none' needs detector.backend 'topic'")
+        return self
+
+    @model_validator(mode='after')
     def _masks_have_depth(self) -> Self:
         if self.masks.backend == 'depth' and self.depth.backend == 'none':
             raise ValueError(
@@ -247,15 +253,27 @@ def load_config(path: Path | str) -> Config:
         UserError: The file cannot be read, or a key or value in it is wrong.
     """
     file = resource(f'config/{path}.yaml') if str(path) in SHIPPED else Path(path)
-    values = _without_ros(_read(file), file)
+    return parse_config(_without_ros(_read(file), file), str(file))
+
+
+def parse_config(values: dict[str, Any], where: str) -> Config:
+    """Check a configuration that has been read already.
+
+    Args:
+        values: Sections with their settings.
+        where: Names the source in errors.
+
+    Raises:
+        UserError: A key or value is wrong.
+    """
     try:
         # As JSON: strict about types, yet a list may fill a tuple.
         return Config.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        raise UserError(f'{file}: {_first_fault(error)}') from None
+        raise UserError(f'{where}: {_first_fault(error)}') from None
     except TypeError as error:
         raise UserError(
-            f'{file}: {error}; keys are names, values text, numbers or lists'
+            f'{where}: {error}; keys are names, values text, numbers or lists'
         ) from None
 
 

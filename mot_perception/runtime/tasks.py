@@ -64,9 +64,10 @@ class FrameTask(ABC):
         return True
 
     def reset(self) -> None:
-        """Forget the frames before, if any are remembered."""
+        """Forget the frames before."""
+        self.objects = 0
 
-    def reconfigure(self, config: Config) -> None:
+    def reconfigure(self, config: Config) -> None:  # noqa: B027  # most tasks have no such settings
         """Apply settings that may change from frame to frame, if there are any."""
 
 
@@ -133,6 +134,7 @@ class TrackTask(FrameTask):
     def reset(self) -> None:
         """Forget all tracks."""
         self._pipeline.reset()
+        self.resets += 1
 
     def reconfigure(self, config: Config) -> None:
         """Apply thresholds and weights of the tracker."""
