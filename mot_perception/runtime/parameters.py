@@ -21,7 +21,12 @@ _OF_TASK: dict[Task, tuple[str, ...]] = {
     'detect': ('detector.', 'models.', 'stream.'),
     'depth': ('depth.', 'models.', 'stream.'),
 }
-_PRESET = 'tracker.preset'
+_FIXED: dict[Task, dict[str, Any]] = {
+    'track': {},
+    'detect': {},
+    'depth': {'detector.backend': 'topic'},  # none is to be loaded
+}
+PRESET = 'tracker.preset'
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def parameters(task: Task = 'track', preset: str = 'improved') -> list[Parameter
     Raises:
         UserError: There is no such preset.
     """
-    defaults = parse_config({'tracker': {'preset': preset}}, _PRESET)
+    defaults = parse_config({'tracker': {'preset': preset}}, PRESET)
     return [
         _parameter(name, field, _at(defaults, name))
         for name, field in keys()
@@ -70,24 +75,24 @@ def parameters(task: Task = 'track', preset: str = 'improved') -> list[Parameter
     ]
 
 
-def configuration(values: Mapping[str, Any], where: str = 'parameters') -> Config:
+def configuration(values: Mapping[str, Any], task: Task = 'track') -> Config:
     """Return the configuration that parameters make.
 
     Args:
         values: Parameters by name; what is missing has its default.
-        where: Names the source in errors.
+        task: What the node does.
 
     Raises:
         UserError: Some value is not allowed, alone or beside another.
     """
     nested: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in {**values, **_FIXED[task]}.items():
         *sections, leaf = name.split('.')
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
         place[leaf] = list(value) if isinstance(value, (list, tuple)) else value
-    return parse_config(nested, where)
+    return parse_config(nested, 'parameters')
 
 
 def _at(config: Config, path: str) -> Any:

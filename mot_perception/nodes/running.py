@@ -1,0 +1,50 @@
+"""The main function of a node."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+
+from mot_perception.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mot_perception.nodes.perception_node import PerceptionNode
+
+
+def run(make_node: Callable[[], PerceptionNode], arguments: list[str] | None = None) -> int:
+    """Run a node until it is asked to stop.
+
+    Args:
+        make_node: Makes the node once rclpy is initialised.
+        arguments: Of the command line; None: those of the process.
+
+    Returns:
+        The exit code: 0, or 1 if it could not start.
+    """
+    node = None
+    try:
+        rclpy.init(args=arguments)
+        node = make_node()
+        if node.autostart and not node.start():
+            return 1
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except UserError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+    finally:
+        # A second interrupt may come while the first one is being obeyed.
+        with suppress(KeyboardInterrupt):
+            if node is not None:
+                node.close()
+                node.destroy_node()
+        with suppress(KeyboardInterrupt):
+            rclpy.try_shutdown()
+    return 0
