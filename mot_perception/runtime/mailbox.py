@@ -47,7 +47,7 @@ class Mailbox(Generic[Letter]):
         """
         with self._changed:
             while not self._closed:
-                for _ in self._turn:
+                for _ in range(len(self._turn)):
                     camera = self._turn[0]
                     self._turn.rotate(-1)
                     if self._queues[camera]:
