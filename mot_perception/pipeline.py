@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.depthseg.fusion import fuse, raw_map_cue
-from mot_perception.perception.appearance import ColourStripes
+from mot_perception.errors import UserError
+from mot_perception.models import Models, load_models
 from mot_perception.perception.depth import object_depth
 from mot_perception.perception.grid import sample
-from mot_perception.perception.masks import DepthConsistentMasks
 from mot_perception.trackers.selftrencmot import SelfTrEncMotTracker
 from mot_perception.types import Embeddings
 
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mot_perception.config import Config
-    from mot_perception.perception.protocols import (
-        AppearanceEncoder,
-        MaskPropagator,
-        ObjectMasks,
-    )
+    from mot_perception.perception.protocols import ObjectMasks
     from mot_perception.trackers.contract import Tracker
     from mot_perception.types import Detections, Frame, TrackedFrame, Tracks
 
@@ -42,59 +38,108 @@ class Pipeline:
 
     Cues whose input a frame lacks (no image, no depth) are off for that frame.
 
+    Args:
+        config: The settings.
+        models: What `load_models` made of them, to be shared with other cameras; None: loaded.
+
     Attributes:
         tracker: The tracker, open to inspection.
         timings: Nanoseconds each stage took, by its name, for the latest frames.
+
+    Raises:
+        UserError: `load_models` says what is missing.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, models: Models | None = None) -> None:
         self.tracker: Tracker = SelfTrEncMotTracker(config.tracker)
         self.timings: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=TIMES_KEPT))
-        stripes, masks = config.appearance.backend == 'stripes', config.masks.backend == 'depth'
-        self._appearance: AppearanceEncoder | None = ColourStripes() if stripes else None
-        self._masks: MaskPropagator | None = DepthConsistentMasks() if masks else None
-        self._depthseg = config.depthseg.backend == 'raw'
-        self._own_depth = config.depthseg.previous_depth == 'own'
+        self._config = config
+        self._models = models or load_models(config)
         self._previous: Frame | None = None
 
-    def step(self, frame: Frame, detections: Detections) -> TrackedFrame:
+    def step(self, frame: Frame, detections: Detections | None) -> TrackedFrame:
         """Track one frame; a frame without detections is stepped like any other.
 
         Args:
             frame: With or without image and depth.
-            detections: N boxes in pixels of the frame.
+            detections: N boxes in pixels of the frame, none of them where nothing is there; None
+                to look for them in the image.
 
         Returns:
-            The tracker's answer, with the depth of matched tracks where it is known.
+            The tracker's answer, with the depth of matched tracks where it is known; its frame has
+            the depth that was used.
+
+        Raises:
+            UserError: There are no detections, and no detector or no image either.
         """
         start = perf_counter_ns()
+        if detections is None:
+            detections = self._detect(frame)
+        frame, metric = self._with_depth(frame)
         masks = self._see_masks(frame, detections)
         embeddings = Embeddings(self._see_appearance(frame, detections))
-        if masks is not None and self._depthseg:
+        if masks is not None and self._config.depthseg.backend == 'raw':
             embeddings = self._with_depthseg(embeddings, frame, masks)
         with self._timed('association'):
             tracked = self.tracker.update(frame, detections, embeddings)
         if masks is not None:
-            tracked = self._with_depth(tracked, masks)
+            tracked = self._with_object_depth(tracked, masks, metric)
         self._previous = frame if masks is not None else None
         return replace(tracked, processing_ns=perf_counter_ns() - start)
+
+    def reconfigure(self, config: Config) -> None:
+        """Apply settings that may change while tracks live (see `config.is_live`), from now on.
+
+        Raises:
+            UserError: A setting differs that may not; nothing is applied then.
+        """
+        kept = config.model_copy(update={'tracker': self._config.tracker})
+        if kept != self._config:
+            raise UserError(
+                'only live settings can change while a tracker runs; restart for others'
+            )
+        self.tracker.reconfigure(config.tracker)
+        self._config = config
 
     def reset(self) -> None:
         """Forget all tracks; timings stay."""
         self.tracker.reset()
         self._previous = None
 
+    def _detect(self, frame: Frame) -> Detections:
+        if self._models.detector is None:
+            raise UserError(
+                "there are no detections and no detector: set detector.backend to 'hog' or "
+                "'transformers'"
+            )
+        if frame.image is None:
+            raise UserError('there are neither detections nor an image to look for them in')
+        with self._timed('detection'):
+            (found,) = self._models.detector.detect([frame.image])
+        return found
+
+    def _with_depth(self, frame: Frame) -> tuple[Frame, bool]:
+        """Return the frame with the depth that is asked for, and whether it is in metres."""
+        if self._config.depth.backend == 'topic':
+            return frame, True
+        estimator = self._models.depth
+        if estimator is None or frame.image is None:
+            return replace(frame, depth=None), False
+        with self._timed('depth'):
+            depth = estimator.estimate(frame.image)
+        return replace(frame, depth=depth.map), depth.metric
+
     def _see_masks(self, frame: Frame, detections: Detections) -> ObjectMasks | None:
-        if self._masks is None or frame.depth is None:
+        if self._models.masks is None or frame.depth is None:
             return None
         with self._timed('masks'):
-            return self._masks.step(self._previous or frame, frame, detections.xyxy)
+            return self._models.masks.step(self._previous or frame, frame, detections.xyxy)
 
     def _see_appearance(self, frame: Frame, detections: Detections) -> NDArray[np.float32] | None:
-        if self._appearance is None or frame.image is None:
+        if self._models.appearance is None or frame.image is None:
             return None
         with self._timed('appearance'):
-            return self._appearance.embed(frame.image, detections.xyxy)
+            return self._models.appearance.embed(frame.image, detections.xyxy)
 
     def _with_depthseg(
         self, embeddings: Embeddings, frame: Frame, masks: ObjectMasks
@@ -102,18 +147,21 @@ class Pipeline:
         """Each mask is multiplied with the depth of its own time (paper §3.2), or of now."""
         with self._timed('depth-segmentation'):
             now = _grid_depth(frame)
-            before = _grid_depth(self._previous or frame) if self._own_depth else now
+            own = self._config.depthseg.previous_depth == 'own'
+            before = _grid_depth(self._previous or frame) if own else now
             current, valid = raw_map_cue(fuse(now, masks.current))
             previous, seen_before = raw_map_cue(fuse(before, masks.previous))
             valid &= seen_before & masks.reliable
             return Embeddings(embeddings.appearance, current, previous, valid)
 
-    def _with_depth(self, tracked: TrackedFrame, masks: ObjectMasks) -> TrackedFrame:
+    def _with_object_depth(
+        self, tracked: TrackedFrame, masks: ObjectMasks, metric: bool
+    ) -> TrackedFrame:
         with self._timed('object depth'):
             median, spread = object_depth(_grid_depth(tracked.frame), masks.current)
             tracks = tracked.tracks
             filled = tracks.with_depth(_of_tracks(tracks, median), _of_tracks(tracks, spread))
-            return replace(tracked, tracks=filled, depth_is_metric=True)
+            return replace(tracked, tracks=filled, depth_is_metric=metric)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -19,6 +19,7 @@ LAYERS = [
     {'depthseg'},
     {'trackers', 'scenes'},
     {'config'},
+    {'models'},
     {'pipeline'},
     {'messages'},
     {'bags'},

@@ -8,6 +8,7 @@ import pytest
 from mot_perception import pipeline as module
 from mot_perception.config import Config, load_config
 from mot_perception.depthseg.fusion import fuse
+from mot_perception.models import Models
 from mot_perception.perception.grid import sample
 from mot_perception.perception.masks import DepthConsistentMasks
 from mot_perception.pipeline import Pipeline
@@ -104,11 +105,10 @@ class _Remembers(DepthConsistentMasks):
         return super().step(previous, current, xyxy)
 
 
-def test_masks_step_from_the_frame_before(monkeypatch):
+def test_masks_step_from_the_frame_before():
     """The first frame, the first after a reset and the first after a gap are their own past."""
     masks = _Remembers()
-    monkeypatch.setattr(module, 'DepthConsistentMasks', lambda: masks)
-    pipeline = Pipeline(FULL)
+    pipeline = Pipeline(FULL, Models(masks=masks))
     for index in range(3):
         pipeline.step(*moment(index))
     pipeline.reset()

@@ -19,7 +19,7 @@ class Depth:
     """A depth image.
 
     Attributes:
-        map: float32 H×W; 0 or NaN where unknown.
+        map: float32 H×W, larger is farther; 0 or NaN where unknown.
         metric: Whether the unit is metres; else only ratios mean something.
     """
 
@@ -42,14 +42,32 @@ class ObjectMasks:
     reliable: NDArray[np.bool_]
 
 
-class Detector(Protocol):
+class Model(Protocol):
+    """Something with weights, perhaps on a GPU."""
+
+    @property
+    def name(self) -> str:
+        """What it is and, by a hash, with which weights."""
+
+    def gpu_bytes(self) -> int:
+        """Return the bytes that its weights take of a GPU."""
+
+    def close(self) -> None:
+        """Free its memory; it is not used afterwards."""
+
+
+class Detector(Model, Protocol):
     """Finds boxes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of class 0, 1, …."""
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Return the boxes of each H×W×3 BGR image."""
 
 
-class DepthEstimator(Protocol):
+class DepthEstimator(Model, Protocol):
     """Sees depth in one image."""
 
     def estimate(self, image: NDArray[np.uint8]) -> Depth:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mot_perception.trackers.settings import TrackerConfig
     from mot_perception.types import Detections, Embeddings, Frame, TrackedFrame
 
 
@@ -35,3 +36,10 @@ class Tracker(Protocol):
 
     def reset(self) -> None:
         """Forget all tracks; ids start again at 1 and `reset_count` grows by one."""
+
+    def reconfigure(self, config: TrackerConfig) -> None:
+        """Go on with other settings, all tracks kept.
+
+        Raises:
+            UserError: A setting differs that cannot change while the tracker runs.
+        """
