@@ -12,12 +12,13 @@ from mot_perception.association import cues
 from mot_perception.association.assignment import match, solve
 from mot_perception.association.common_motion import common_motion
 from mot_perception.boxes import warp
+from mot_perception.errors import UserError
 from mot_perception.motion.kalman import MEAN, KalmanBank, warp_states
 from mot_perception.motion.models import CENTRE_SIZE, SIZE_ASPECT, MotionModel
 from mot_perception.trackers import life
 from mot_perception.trackers.clock import Clock
 from mot_perception.trackers.first_stage import FirstStage
-from mot_perception.trackers.settings import TrackerConfig
+from mot_perception.trackers.settings import LIVE, TrackerConfig
 from mot_perception.trackers.tracklets import Tracklets, TrackletsSnapshot
 from mot_perception.trackers.vectors import remember
 from mot_perception.types import Embeddings, TrackedFrame, Tracks, TrackState
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
 
 _EPSILON = 1e-6
+_FIXED = [name for name, it in TrackerConfig.model_fields.items() if LIVE not in it.metadata]
 _NO_EMBEDDINGS = Embeddings()
 _SETTLED = 3
 """Matches after which a track's velocity is known well enough to tell of the camera's."""
@@ -76,6 +78,17 @@ class SelfTrEncMotTracker:
         self._clock.reset()
         self._next_id, self._frame_index = 1, 0
         self._reset_count += 1
+
+    def reconfigure(self, config: TrackerConfig) -> None:
+        """Go on with other settings, all tracks kept.
+
+        Raises:
+            UserError: A setting differs that is not `Live`; nothing is applied then.
+        """
+        for name in _FIXED:
+            if getattr(config, name) != getattr(self.config, name):
+                raise UserError(f'tracker.{name} cannot change while the tracker runs; restart it')
+        self.config, self._rules = config, _rules(config)
 
     def snapshot(self) -> TrackerSnapshot:
         """Return a copy of the tracker's memory."""
