@@ -6,6 +6,7 @@ Messages may be rosbags' or rclpy's: only their fields are used.
 from __future__ import annotations
 
 import array
+import struct
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,11 @@ import cv2
 import numpy as np
 
 from mot_perception.errors import UserError
+from mot_perception.messages.image_rows import image_rows
 from mot_perception.messages.image_size import check_size
+from mot_perception.messages.planar import PLANAR, decode_planar
+from mot_perception.messages.tracks_cdr import LITTLE_ENDIAN, STAMP, append_string
+from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +34,9 @@ class _Layout(NamedTuple):
     to_bgr: int | None
 
 
-# 'yuv422' and 'yuv422_yuy2' are the older ROS names of 'uyvy' and 'yuyv'.
+# All of sensor_msgs/image_encodings.hpp that has a colour or a grey value. OpenCV's newer Bayer
+# names (BayerRGGB) are ROS's: the first row's pattern, then the second's. 'yuv422' and
+# 'yuv422_yuy2' are the older ROS names of 'uyvy' and 'yuyv'.
 COLOUR = {
     'bgr8': _Layout('u1', 3, None),
     '8UC3': _Layout('u1', 3, None),
@@ -41,6 +48,8 @@ COLOUR = {
     '8UC1': _Layout('u1', 1, cv2.COLOR_GRAY2BGR),
     'bgr16': _Layout('u2', 3, None),
     'rgb16': _Layout('u2', 3, cv2.COLOR_RGB2BGR),
+    'bgra16': _Layout('u2', 4, cv2.COLOR_BGRA2BGR),
+    'rgba16': _Layout('u2', 4, cv2.COLOR_RGBA2BGR),
     'mono16': _Layout('u2', 1, cv2.COLOR_GRAY2BGR),
     'yuv422': _Layout('u1', 2, cv2.COLOR_YUV2BGR_UYVY),
     'uyvy': _Layout('u1', 2, cv2.COLOR_YUV2BGR_UYVY),
@@ -50,6 +59,10 @@ COLOUR = {
     'bayer_bggr8': _Layout('u1', 1, cv2.COLOR_BayerBGGR2BGR),
     'bayer_gbrg8': _Layout('u1', 1, cv2.COLOR_BayerGBRG2BGR),
     'bayer_grbg8': _Layout('u1', 1, cv2.COLOR_BayerGRBG2BGR),
+    'bayer_rggb16': _Layout('u2', 1, cv2.COLOR_BayerRGGB2BGR),
+    'bayer_bggr16': _Layout('u2', 1, cv2.COLOR_BayerBGGR2BGR),
+    'bayer_gbrg16': _Layout('u2', 1, cv2.COLOR_BayerGBRG2BGR),
+    'bayer_grbg16': _Layout('u2', 1, cv2.COLOR_BayerGRBG2BGR),
 }
 DEPTH = {
     '16UC1': _Layout('u2', 1, None),
@@ -61,7 +74,8 @@ DEPTH = {
 def decode_image(message: Any, where: str = 'image') -> NDArray[np.uint8]:
     """Return the picture of a sensor_msgs/Image as uint8 BGR, H×W×3.
 
-    16-bit encodings keep their upper eight bits. A `bgr8` image shares memory with the message.
+    16-bit encodings keep their upper eight bits. A `bgr8` image shares memory with the message
+    and cannot be written to.
 
     Args:
         message: The message.
@@ -70,15 +84,29 @@ def decode_image(message: Any, where: str = 'image') -> NDArray[np.uint8]:
     Raises:
         UserError: The encoding is unknown, or the fields contradict each other.
     """
-    layout = _layout(message.encoding, COLOUR, where)
-    if layout.to_bgr in {cv2.COLOR_YUV2BGR_UYVY, cv2.COLOR_YUV2BGR_YUY2} and message.width % 2:
-        raise UserError(f'{where}: {message.encoding} image of odd width; record it as rgb8')
-    pixels = _pixels(message, layout, where)
+    if message.encoding in PLANAR:
+        return decode_planar(message, where)
+    pixels = _pixels(message, _layout(message.encoding, COLOUR, where), where)
+    return pixels_to_bgr(pixels, message.encoding, where)
+
+
+def pixels_to_bgr(pixels: NDArray[Any], encoding: str, where: str) -> NDArray[np.uint8]:
+    """Return the pixels of an encoding of `COLOUR`, H×W(×C), as BGR.
+
+    Raises:
+        UserError: Naming `where`: there are too few pixels for their colours to be told.
+    """
+    layout = COLOUR[encoding]
+    height, width = pixels.shape[:2]
+    if layout.channels == 2 and width % 2:
+        raise UserError(f'{where}: {encoding} image of odd width; publish it as rgb8')
+    if encoding.startswith('bayer') and min(height, width) < 3:
+        raise UserError(f'{where}: {encoding} image of {width}×{height} pixels; publish a larger')
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    if layout.to_bgr is not None:
-        pixels = cv2.cvtColor(np.ascontiguousarray(pixels), layout.to_bgr)
-    return pixels
+    if layout.to_bgr is None:
+        return pixels
+    return np.asarray(cv2.cvtColor(pixels, layout.to_bgr), np.uint8)
 
 
 def decode_depth(message: Any, where: str = 'depth image') -> NDArray[np.float32]:
@@ -95,8 +123,9 @@ def decode_depth(message: Any, where: str = 'depth image') -> NDArray[np.float32
     """
     pixels = _pixels(message, _layout(message.encoding, DEPTH, where), where)
     if pixels.dtype == np.uint16:
-        return pixels.astype(np.float32) / np.float32(MILLIMETRES)
-    return pixels
+        return millimetres_to_metres(pixels)
+    # OpenCV and torch refuse rows that begin between two values.
+    return np.require(pixels, requirements=['C', 'A'])
 
 
 def encode_image(pixels: NDArray[Any], encoding: str, header: Any, image_class: Any) -> Any:
@@ -112,13 +141,7 @@ def encode_image(pixels: NDArray[Any], encoding: str, header: Any, image_class: 
     Raises:
         ValueError: The array does not fit the encoding.
     """
-    layout = (DEPTH | COLOUR)[encoding]
-    if encoding == '16UC1' and pixels.dtype.kind == 'f':
-        pixels = to_millimetres(pixels)
-    dtype = np.dtype(layout.dtype)
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.dtype != dtype or channels != layout.channels:
-        raise ValueError(f'{encoding} needs {dtype}×{layout.channels}, not {pixels.dtype}')
+    pixels = fitted(pixels, encoding)
     height, width = pixels.shape[:2]
     return image_class(
         header=header,
@@ -126,9 +149,52 @@ def encode_image(pixels: NDArray[Any], encoding: str, header: Any, image_class: 
         width=width,
         encoding=encoding,
         is_bigendian=0,
-        step=width * channels * dtype.itemsize,
+        step=pixels.nbytes // height,
         data=byte_field(pixels, image_class),
     )
+
+
+def image_to_cdr(pixels: NDArray[Any], encoding: str, stamp_ns: int, frame_id: str) -> bytes:
+    """Return a sensor_msgs/Image as CDR bytes; the pixels are copied once.
+
+    The same bytes as `encode_image` through rosbags' serialiser, which copies them three times.
+
+    Args:
+        pixels: As for `encode_image`.
+        encoding: As for `encode_image`.
+        stamp_ns: Time of the header.
+        frame_id: Frame of the header.
+
+    Raises:
+        ValueError: The array does not fit the encoding.
+    """
+    pixels = fitted(pixels, encoding)
+    height, width = pixels.shape[:2]
+    head = bytearray(STAMP.pack(*divmod(int(stamp_ns), NANOSECONDS)))
+    append_string(head, frame_id)
+    head += bytes(-len(head) % 4) + struct.pack('<II', height, width)
+    append_string(head, encoding)
+    head += b'\0'  # little endian
+    head += bytes(-len(head) % 4) + struct.pack('<II', pixels.nbytes // height, pixels.nbytes)
+    return b''.join([LITTLE_ENDIAN, head, pixels.data])
+
+
+def fitted(pixels: NDArray[Any], encoding: str) -> NDArray[Any]:
+    """Return pixels as an encoding stores them: little endian, without gaps.
+
+    Raises:
+        ValueError: Another number of channels or type, no pixels, or no such encoding.
+    """
+    layout = (DEPTH | COLOUR).get(encoding)
+    if layout is None:
+        raise ValueError(f'cannot write {encoding}')
+    if encoding == '16UC1' and pixels.dtype.kind == 'f':
+        pixels = to_millimetres(pixels)
+    dtype = np.dtype(layout.dtype).newbyteorder('<')
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.dtype != dtype or channels != layout.channels or not pixels.size:
+        raise ValueError(f'{encoding} needs {dtype}×{layout.channels}, not {pixels.dtype}')
+    return np.ascontiguousarray(pixels)
 
 
 def byte_field(values: NDArray[Any], message_class: Any) -> Any:
@@ -139,6 +205,13 @@ def byte_field(values: NDArray[Any], message_class: Any) -> Any:
     field = array.array('B')
     field.frombytes(raw.data)
     return field
+
+
+def millimetres_to_metres(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return whole millimetres as metres."""
+    metres = pixels.astype(np.float32, order='C')
+    metres /= np.float32(MILLIMETRES)
+    return metres
 
 
 def to_millimetres(metres: NDArray[Any]) -> NDArray[np.uint16]:
@@ -160,14 +233,6 @@ def _pixels(message: Any, layout: _Layout, where: str) -> NDArray[Any]:
     check_size(width, height, channels, where)
     dtype = np.dtype(layout.dtype).newbyteorder('>' if message.is_bigendian else '<')
     row = width * channels * dtype.itemsize
-    step = int(message.step) or row
-    data = np.frombuffer(message.data, np.uint8)
-    if step < row or len(data) < step * (height - 1) + row:
-        raise UserError(
-            f'{where}: {len(data)} bytes in rows of {step} do not hold {width}×{height} pixels '
-            f'of {message.encoding}; record it again'
-        )
-    # The last row may come without padding.
-    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
+    rows = image_rows(message, (height, row), int(message.step) or row, where)
     pixels = rows.view(dtype).astype(dtype.newbyteorder('='), copy=False)
     return pixels.reshape(height, width, channels) if channels > 1 else pixels

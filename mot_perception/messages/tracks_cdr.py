@@ -51,8 +51,8 @@ def tracked_frame_to_cdr(tracked: TrackedFrame, class_names: Sequence[str] = ())
 def _head(tracked: TrackedFrame) -> bytearray:
     frame = tracked.frame
     body = bytearray(STAMP.pack(*divmod(int(frame.stamp_ns), NANOSECONDS)))
-    _append_string(body, frame.frame_id)
-    _append_string(body, tracked.source)
+    append_string(body, frame.frame_id)
+    append_string(body, tracked.source)
     body += bytes(-len(body) % 4) + struct.pack('<I', tracked.reset_count)
     body += bytes(-len(body) % 8)
     body += COUNTS.pack(
@@ -67,7 +67,8 @@ def _head(tracked: TrackedFrame) -> bytearray:
     return body
 
 
-def _append_string(body: bytearray, text: str) -> None:
+def append_string(body: bytearray, text: str) -> None:
+    """Append a string to the body of a message, as CDR has it: padding, length, text, zero."""
     raw = text.encode() + b'\0'
     body += bytes(-len(body) % 4) + struct.pack('<I', len(raw)) + raw
 
