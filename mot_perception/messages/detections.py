@@ -24,9 +24,13 @@ class ClassIndex:
     Args:
         names: Names that are known beforehand: class 0, 1, ….
         most: Names beyond so many share the last number; a topic cannot fill the memory.
+
+    Attributes:
+        names: Name of class 0, 1, …; grows with what comes.
     """
 
     def __init__(self, names: Sequence[str] = (), most: int = 10_000) -> None:
+        self.names = list(names)
         self._index = {name: number for number, name in enumerate(names)}
         self._most = most
 
@@ -38,6 +42,7 @@ class ClassIndex:
             return int(name)
         if len(self._index) < self._most:
             self._index[name] = len(self._index)
+            self.names.append(name)
         return self._index.get(name, self._most)
 
 
