@@ -38,9 +38,8 @@ def decode_rvl(data: NDArray[np.uint8], where: str) -> NDArray[np.uint16]:
         raise UserError(f'{where}: rvl image is cut off in its header; record it again')
     width, height = SIZE.unpack(data[: SIZE.size].tobytes())
     check_size(width, height, 3, where)
-    body = data[SIZE.size :]
-    words = np.zeros(-(-len(body) // 4), np.dtype('<u4'))
-    words.view(np.uint8)[: len(body)] = body
+    whole = len(data) // 4 * 4
+    words = np.frombuffer(data[SIZE.size : whole].tobytes(), np.dtype('<u4'))
     pixels = np.empty(width * height, np.uint16)
     if not _unpack(words, pixels):
         raise UserError(f'{where}: rvl image of {width}×{height} is damaged; record it again')
