@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+WINDOW = 128, 64
+"""Height and width of the window that is moved over the image, pixels."""
+
 
 class PeopleDetector:
     """Histograms of oriented gradients and a linear SVM (Dalal and Triggs 2005).
@@ -43,6 +46,10 @@ class PeopleDetector:
         """Do nothing: there is no memory worth freeing."""
 
     def _detect(self, image: NDArray[np.uint8]) -> Detections:
+        # OpenCV reads beyond images that are smaller than its window.
+        down, right = (max(0, least - size) for least, size in zip(WINDOW, image.shape, strict=False))
+        if down or right:
+            image = np.pad(image, ((0, down), (0, right), (0, 0)))
         boxes, weights = self._hog.detectMultiScale(image)
         xyxy = np.asarray(boxes, float).reshape(-1, 4)
         xyxy[:, 2:] += xyxy[:, :2]

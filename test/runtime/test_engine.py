@@ -268,10 +268,11 @@ def test_what_is_drawn_is_made_for_listeners_only():
 
 
 def test_thresholds_change_while_it_works(world):
-    engine = engine_of(world, stream={'queue': 2})
+    settings = {**FROM_TOPIC, 'stream': {'queue': 2}}
+    engine = engine_of(world, **settings)
     engine.start()
     feed(engine, world, 5)
-    engine.reconfigure(Config.model_validate({**FROM_TOPIC, 'tracker': {'max_age': 0.01}}))
+    engine.reconfigure(Config.model_validate({**settings, 'tracker': {'max_age': 0.01}}))
     for ms in (300, 350):
         engine.receive('', 'image', image(ms))
         engine.receive('', 'detections', boxes(ms, []))
