@@ -224,9 +224,12 @@ def truth(name: str, text: str) -> bool:
     return text.lower() == 'true'
 
 
-def private(given: Mapping[str, str], name: str) -> str:
-    """Return the full name of a topic '~/name' of the node."""
-    parts = [*given['namespace'].split('/'), given['name'], name]
+def resolve(given: Mapping[str, str], name: str) -> str:
+    """Return the full name of a topic: absolute, '~/…', or relative to the namespace."""
+    if name.startswith('/'):
+        return name
+    node = given['name'] if name.startswith('~/') else ''
+    parts = [*given['namespace'].split('/'), node, name.removeprefix('~/')]
     return '/' + '/'.join(filter(None, parts))
 
 
@@ -237,7 +240,7 @@ def make_rviz(given: Mapping[str, str]) -> Node:
         executable='rviz2',
         name='rviz',
         arguments=['-d', str(resource('config/tracker.rviz')), '-f', given['fixed_frame']],
-        remappings=[(f'/tracker_node/{name}', private(given, name)) for name in SHOWN],
+        remappings=[(f'/tracker_node/{name}', resolve(given, f'~/{name}')) for name in SHOWN],
         parameters=[{'use_sim_time': given['use_sim_time'].lower() == 'true'}],
     )
 
