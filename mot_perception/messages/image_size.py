@@ -19,9 +19,12 @@ MAX_VALUES = 256 << 20
 PNG = b'\x89PNG\r\n\x1a\n'
 JPEG = b'\xff\xd8'
 BMP = b'BM'
+TIFF = b'II*\0', b'MM\0*'
 # Start-of-frame markers; C4, C8 and CC in between are something else.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])
+JPEG_STEPS = 100_000
+"""Segments and stray bytes that a JPEG may have before its frame: no one looks for long."""
 
 
 def check_size(width: int, height: int, channels: int, where: str) -> None:
@@ -52,7 +55,8 @@ def picture_size(data: Picture, where: str) -> tuple[int, int]:
         elif head.startswith(BMP):
             width, height = map(abs, struct.unpack_from('<ii', head, 18))
         else:
-            raise UserError(f'{where}: neither JPEG, PNG nor BMP; convert it to one of them')
+            kind = 'TIFF, ' if head.startswith(TIFF) else ''
+            raise UserError(f'{where}: {kind}neither JPEG, PNG nor BMP; convert it to one of them')
     except (struct.error, IndexError) as error:
         raise UserError(f'{where}: image is cut off in its header; record it again') from error
     check_size(width, height, 3, where)
@@ -60,16 +64,17 @@ def picture_size(data: Picture, where: str) -> tuple[int, int]:
 
 
 def _jpeg_size(data: memoryview) -> tuple[int, int]:
+    """Return width and height of the first frame, the one that libjpeg decodes."""
     at = 2
-    while True:
-        if data[at] != 0xFF:
-            at += 1  # fill bytes between segments
-            continue
+    for _ in range(JPEG_STEPS):
         marker = data[at + 1]
-        if marker in JPEG_FRAMES:
+        if data[at] != 0xFF or marker in {0x00, 0xFF}:
+            at += 1  # between segments libjpeg skips whatever is no marker
+        elif marker in JPEG_FRAMES:
             height, width = struct.unpack_from('>HH', data, at + 5)
             return width, height
-        if marker == 0xFF or marker in JPEG_STANDALONE:
-            at += 1 if marker == 0xFF else 2
+        elif marker in JPEG_STANDALONE:
+            at += 2
         else:
             at += 2 + struct.unpack_from('>H', data, at + 2)[0]
+    raise IndexError

@@ -52,5 +52,6 @@ def decode_planar(message: Any, where: str) -> NDArray[np.uint8]:
     colour = image_rows(message, (rows, length), step * 2 // share, where, start=step * height)
     colour = colour.reshape(rows, -1, 2)
     if to_bgr is None:
-        return np.asarray(cv2.transform(cv2.merge([bright, colour]), TO_BGR), np.uint8)
+        pixels = cv2.merge([np.maximum(bright, 16), colour])
+        return np.asarray(cv2.transform(pixels, TO_BGR), np.uint8)
     return np.asarray(cv2.cvtColorTwoPlane(bright, colour, to_bgr), np.uint8)
