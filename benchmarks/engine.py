@@ -117,8 +117,10 @@ def measure(images: int, *, decoded: bool) -> None:
     median, high = np.percentile(times[10:], (50, 95)) * 1e3
     alone = np.median(reference) * 1e3
     grown = ', '.join(f'{mib:.1f} after {count}' for count, mib in memory.items())
-    print(f'pixels {"decoded" if decoded else "not needed":10}  {median:6.2f} ms  95 %: {high:6.2f} ms  decoding alone: '
-          f'{alone:.2f} ms  peak MiB: {grown}')  # fmt: skip
+    print(
+        f'pixels {"decoded" if decoded else "not needed":10}  {median:6.2f} ms'
+        f'  95 %: {high:6.2f} ms  decoding alone: {alone:.2f} ms  peak MiB: {grown}'
+    )
 
 
 def main() -> None:
