@@ -28,8 +28,8 @@ TABLE = 'launch/parameters.json'
 MOST_PARAMETER_BYTES = 1 << 20
 LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal']
 RESPAWN_DELAY = 2.0
-SHOWN = 'debug_image', 'markers', 'annotations'
-"""The node's own topics that RViz's layout names, as of /tracker_node."""
+SHOWN = 'debug_image', 'markers'
+"""Topics of /tracker_node that the layout of RViz names."""
 
 TOPICS = {
     'image': (
@@ -143,16 +143,17 @@ def make_node(
         RuntimeError: An argument has a wrong value, or `params_file` cannot be used; one line.
     """
     given = context.launch_configurations
+    from_file = parameter_file(given['params_file'], table(face))
     set_here = {**_parameters(face, given), **(parameters or {})}
     return LifecycleNode(
         package=PACKAGE,
         executable=face.executable,
         name=given['name'],
         namespace=given['namespace'],
-        parameters=[parameter_file(given['params_file'], table(face)), *filter(None, [set_here])],
+        parameters=list(filter(None, [from_file, set_here])),
         remappings=remappings(face, given),
         ros_arguments=['--log-level', given['log_level']],
-        respawn=truth('respawn', given['respawn']),
+        respawn=truth('respawn', given.get('respawn', 'false')),
         respawn_delay=RESPAWN_DELAY,
         output='screen',
         emulate_tty=True,
