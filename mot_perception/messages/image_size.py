@@ -23,8 +23,8 @@ TIFF = b'II*\0', b'MM\0*'
 # Start-of-frame markers; C4, C8 and CC in between are something else.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])
-JPEG_STEPS = 100_000
-"""Segments and stray bytes that a JPEG may have before its frame: no one looks for long."""
+STEPS = 100_000
+"""Parts that a PNG may have, and stray bytes a JPEG before its frame: no one looks for long."""
 
 
 def check_size(width: int, height: int, channels: int, where: str) -> None:
@@ -49,7 +49,7 @@ def picture_size(data: Picture, where: str) -> tuple[int, int]:
     head = bytes(view[:32])
     try:
         if head.startswith(PNG):
-            width, height = struct.unpack_from('>II', head, 16)
+            width, height = _png_size(view)
         elif head.startswith(JPEG):
             width, height = _jpeg_size(view)
         elif head.startswith(BMP):
@@ -58,15 +58,29 @@ def picture_size(data: Picture, where: str) -> tuple[int, int]:
             kind = 'TIFF, ' if head.startswith(TIFF) else ''
             raise UserError(f'{where}: {kind}neither JPEG, PNG nor BMP; convert it to one of them')
     except (struct.error, IndexError) as error:
-        raise UserError(f'{where}: image is cut off in its header; record it again') from error
+        raise UserError(f'{where}: picture is damaged or cut off; record it again') from error
     check_size(width, height, 3, where)
     return width, height
+
+
+def _png_size(data: memoryview) -> tuple[int, int]:
+    """Return width and height; refuse parts longer than what is there, which OpenCV allocates."""
+    at = len(PNG)
+    for _ in range(STEPS):
+        length, kind = struct.unpack_from('>I4s', data, at)
+        at += length + 12
+        if at > len(data):
+            break
+        if kind == b'IEND':
+            width, height = struct.unpack_from('>II', data, 16)
+            return width, height
+    raise IndexError
 
 
 def _jpeg_size(data: memoryview) -> tuple[int, int]:
     """Return width and height of the first frame, the one that libjpeg decodes."""
     at = 2
-    for _ in range(JPEG_STEPS):
+    for _ in range(STEPS):
         marker = data[at + 1]
         if data[at] != 0xFF or marker in {0x00, 0xFF}:
             at += 1  # between segments libjpeg skips whatever is no marker

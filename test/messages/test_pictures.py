@@ -208,6 +208,16 @@ def test_size_is_read_before_pixels(suffix, monkeypatch):
         decode_picture(data, 'x')
 
 
+@pytest.mark.parametrize('length', [2**32 - 1, 2**31 - 1, 1 << 20])
+def test_parts_longer_than_a_png_are_never_decoded(length, monkeypatch):
+    """OpenCV would allocate as much before it reads."""
+    data = bytearray(encoded('.png', BGR))
+    struct.pack_into('>I', data, data.index(b'IDAT') - 4, length)
+    monkeypatch.setattr(cv2, 'imdecode', None)
+    with pytest.raises(UserError, match='x: picture is damaged or cut off'):
+        decode_picture(bytes(data), 'x')
+
+
 @pytest.mark.parametrize('between', [b'stray', b'\xff', b'\xff\x00', b'\xff\xff\x00\xff'])
 def test_size_of_a_jpeg_is_that_of_the_frame_that_is_decoded(between):
     """libjpeg skips what stands between segments; a false frame in it is no frame."""
@@ -229,7 +239,7 @@ def test_no_one_looks_long_for_a_frame():
     zeros[:2] = 0xFF, 0xD8
     with pytest.raises(IndexError):
         image_size._jpeg_size(zeros.view(Counted))
-    assert len(steps) <= 2 * image_size.JPEG_STEPS
+    assert len(steps) <= 2 * image_size.STEPS
 
 
 @pytest.mark.parametrize('data', [b'', b'\xff\xd8', b'\xff\xd8\xff', b'BM', b'\x89PNG\r\n\x1a\n'])
