@@ -216,8 +216,10 @@ def millimetres_to_metres(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 def to_millimetres(metres: NDArray[Any]) -> NDArray[np.uint16]:
     """Round metres to uint16 millimetres; what is unknown or out of range becomes 0."""
-    rounded = np.rint(np.nan_to_num(metres * MILLIMETRES, nan=0.0, posinf=0.0, neginf=0.0))
-    return np.where((rounded < 0) | (rounded > 65_535), 0, rounded).astype(np.uint16)
+    with np.errstate(over='ignore', invalid='ignore'):  # inf × 1000, NaN
+        rounded = np.rint(metres * MILLIMETRES)
+        known = (rounded >= 0) & (rounded <= 65_535)
+    return np.where(known, rounded, 0).astype(np.uint16)
 
 
 def _layout(encoding: str, known: dict[str, _Layout], where: str) -> _Layout:
