@@ -7,7 +7,7 @@ from typing import Any
 from mot_perception.errors import UserError
 from mot_perception.messages.typestore import COMPRESSED_IMAGE, IMAGE, typestore
 
-MOST_BYTES = 16 << 20
+MOST_BYTES = 8 << 20
 """Largest message that is read, pictures apart: its objects take many times its bytes."""
 
 # Their one large field is read as a view, whatever its length.
