@@ -14,9 +14,10 @@ import numpy as np
 from mot_perception.depthseg.fusion import fuse, raw_map_cue
 from mot_perception.errors import UserError
 from mot_perception.models import Models, load_models
-from mot_perception.perception.depth import object_depth
+from mot_perception.perception.depth import box_depth, object_depth
 from mot_perception.perception.grid import sample
 from mot_perception.trackers.selftrencmot import SelfTrEncMotTracker
+from mot_perception.trackers.spatial import SpatialFilter
 from mot_perception.types import Embeddings
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Pipeline:
         self.timings: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=TIMES_KEPT))
         self._config = config
         self._models = models or load_models(config)
+        self._spatial = SpatialFilter()
         self._previous: Frame | None = None
 
     def step(self, frame: Frame, detections: Detections | None) -> TrackedFrame:
@@ -66,8 +68,8 @@ class Pipeline:
                 to look for them in the image.
 
         Returns:
-            The tracker's answer, with the depth of matched tracks where it is known; its frame has
-            the depth that was used.
+            The tracker's answer, with the depth of matched tracks where it is known, and positions
+            in 3D where the camera is known too; its frame has the depth that was used.
 
         Raises:
             UserError: There are no detections, and no detector or no image either.
@@ -82,8 +84,10 @@ class Pipeline:
             embeddings = self._with_depthseg(embeddings, frame, masks)
         with self._timed('association'):
             tracked = self.tracker.update(frame, detections, embeddings)
-        if masks is not None:
-            tracked = self._with_object_depth(tracked, masks, metric)
+        if frame.depth is None:
+            tracked = self._spatial.update(tracked)
+        else:
+            tracked = self._with_object_depth(tracked, detections, masks, metric)
         self._previous = frame if masks is not None else None
         return replace(tracked, processing_ns=perf_counter_ns() - start)
 
@@ -155,13 +159,23 @@ class Pipeline:
             return Embeddings(embeddings.appearance, current, previous, valid)
 
     def _with_object_depth(
-        self, tracked: TrackedFrame, masks: ObjectMasks, metric: bool
+        self,
+        tracked: TrackedFrame,
+        detections: Detections,
+        masks: ObjectMasks | None,
+        metric: bool,
     ) -> TrackedFrame:
+        """Fill in depths, over boxes where there are no masks, and what follows in 3D."""
         with self._timed('object depth'):
-            median, spread = object_depth(_grid_depth(tracked.frame), masks.current)
-            tracks = tracked.tracks
+            frame, tracks = tracked.frame, tracked.tracks
+            if masks is not None:
+                median, spread = object_depth(_grid_depth(frame), masks.current)
+            else:
+                median, spread = box_depth(
+                    _depth_of(frame), detections.xyxy, frame.width, frame.height
+                )
             filled = tracks.with_depth(_of_tracks(tracks, median), _of_tracks(tracks, spread))
-            return replace(tracked, tracks=filled, depth_is_metric=metric)
+            return self._spatial.update(replace(tracked, tracks=filled, depth_is_metric=metric))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -171,9 +185,13 @@ class Pipeline:
 
 
 def _grid_depth(frame: Frame) -> NDArray[np.float32]:
+    return sample(_depth_of(frame))
+
+
+def _depth_of(frame: Frame) -> NDArray[np.float32]:
     if frame.depth is None:
         raise ValueError('the frame has no depth')
-    return sample(frame.depth)
+    return frame.depth
 
 
 def _of_tracks(tracks: Tracks, values: NDArray[np.float64]) -> NDArray[np.float64]:

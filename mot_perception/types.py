@@ -156,6 +156,19 @@ def _column(dtype: Any, *shape: int) -> Any:
     return field(default_factory=lambda: np.empty((0, *shape), dtype))
 
 
+_NOT_GIVEN: Any = None
+_NAN = np.full((1024, 9), np.nan)
+_NAN.setflags(write=False)  # all tracks share it
+
+
+def _unknown(rows: int, columns: int) -> NDArray[np.float64]:
+    """Return a read-only array of NaN; a slice costs a tenth of what a new array does."""
+    return _NAN[:rows, :columns] if rows <= len(_NAN) else np.full((rows, columns), np.nan)
+
+
+_SPATIAL = ('position', 3), ('linear_velocity', 3), ('position_covariance', 9)
+
+
 @dataclass(frozen=True, slots=True)
 class Tracks:
     """K tracks of one frame as columns: row k of every array is one track.
@@ -176,6 +189,10 @@ class Tracks:
         last_seen_ns: int64 K, stamp of the last match.
         depth: float64 K, median depth of the object; NaN where unknown.
         depth_stddev: float64 K, robust spread of it; NaN where unknown.
+        position: float64 K×3, in the camera's optical frame, metres; NaN where unknown, as in
+            all rows if it is not given.
+        linear_velocity: float64 K×3, of that position relative to the camera, m/s, the same.
+        position_covariance: float64 K×9, of that position, row-major 3×3, m², the same.
     """
 
     id: NDArray[np.int64] = _column(np.int64)
@@ -193,6 +210,15 @@ class Tracks:
     last_seen_ns: NDArray[np.int64] = _column(np.int64)
     depth: NDArray[np.float64] = _column(np.float64)
     depth_stddev: NDArray[np.float64] = _column(np.float64)
+    position: NDArray[np.float64] = _NOT_GIVEN
+    linear_velocity: NDArray[np.float64] = _NOT_GIVEN
+    position_covariance: NDArray[np.float64] = _NOT_GIVEN
+
+    def __post_init__(self) -> None:
+        """Fill in what is not known in 3D."""
+        for name, columns in _SPATIAL:
+            if getattr(self, name) is _NOT_GIVEN:
+                object.__setattr__(self, name, _unknown(len(self.id), columns))
 
     def __len__(self) -> int:
         """Return the number of tracks."""

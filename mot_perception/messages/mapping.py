@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-UNKNOWN_COVARIANCE = np.full(9, math.nan)
-UNKNOWN_COVARIANCE.setflags(write=False)  # all messages share it
-
-
 @dataclass(frozen=True, slots=True)
 class MessageClasses:
     """The message classes that the mapping fills: rosbags' or ROS's, by their own names."""
@@ -126,28 +122,25 @@ def from_time(message: Any) -> int:
     return int(message.sec) * NANOSECONDS + int(message.nanosec)
 
 
-def positions(tracked: TrackedFrame) -> NDArray[np.float64]:
-    """Return the box centres in the optical frame, K×3 metres; NaN where depth is not metric."""
-    tracks, camera = tracked.tracks, tracked.frame.camera
-    if camera is None or not tracked.depth_is_metric:
-        return np.full((len(tracks), 3), math.nan)
-    return _back_project((tracks.xyxy[:, :2] + tracks.xyxy[:, 2:]) / 2, tracks.depth, camera)
-
-
-def _back_project(
-    centre: NDArray[np.float64], depth: NDArray[np.float64], camera: CameraModel
-) -> NDArray[np.float64]:
-    x = (centre[:, 0] - camera.cx) / camera.fx * depth
-    y = (centre[:, 1] - camera.cy) / camera.fy * depth
-    return np.column_stack([x, y, depth])
-
-
 def camera_model(message: Any) -> CameraModel | None:
-    """Read a CameraInfo; None if the camera is not calibrated."""
+    """Read a CameraInfo: the intrinsics of its image; None if the camera is not calibrated.
+
+    Where the image is a part of the sensor (`roi`) or made of several sensor pixels each
+    (`binning`), intrinsics and size are brought to it. Distortion is not looked at: boxes are
+    right on rectified images and, in the middle, on others.
+    """
     fx, fy, cx, cy = (float(message.k[entry]) for entry in (0, 4, 2, 5))
     if not all(map(math.isfinite, (fx, fy, cx, cy))) or fx <= 0 or fy <= 0:
         return None
-    return CameraModel(int(message.width), int(message.height), fx, fy, cx, cy)
+    roi, x_bin, y_bin = message.roi, int(message.binning_x) or 1, int(message.binning_y) or 1
+    return CameraModel(
+        width=(int(roi.width) or int(message.width)) // x_bin,
+        height=(int(roi.height) or int(message.height)) // y_bin,
+        fx=fx / x_bin,
+        fy=fy / y_bin,
+        cx=(cx - int(roi.x_offset)) / x_bin,
+        cy=(cy - int(roi.y_offset)) / y_bin,
+    )
 
 
 def camera_info_message(camera: CameraModel, header: Any, make: MessageClasses) -> Any:
@@ -193,11 +186,12 @@ def _objects(
     n = len(tracks)
     masks = [np.empty(0, np.uint32)] * n if extras.mask_rle is None else extras.mask_rle
     embeddings = np.empty((n, 0), np.float32) if extras.embedding is None else extras.embedding
-    # Columns become plain Python numbers here, at once.
+    # Columns become plain Python numbers here, at once; a covariance stays an array.
     names = [name_of(label, class_names) for label in tracks.label.tolist()]
-    columns = [getattr(tracks, column.name).tolist() for column in fields(tracks)]
-    beside = zip(names, positions(tracked).tolist(), masks, embeddings, strict=True)
-    return [_object(make, *row, *rest) for *row, rest in zip(*columns, beside, strict=True)]
+    columns = [getattr(tracks, column.name) for column in fields(tracks)]
+    plain = [column.tolist() for column in columns[:-1]]
+    rows = zip(*plain, tracks.position_covariance, names, masks, embeddings, strict=True)
+    return [_object(make, *row) for row in rows]
 
 
 def _object(
@@ -205,7 +199,8 @@ def _object(
     identity: int, state: int, xyxy: list[float], score: float, similarity: float, label: int,
     _detection: int, velocity: list[float], age: int, hits: int, misses: int,
     first_ns: int, last_ns: int, depth: float, stddev: float,
-    name: str, position: list[float], mask: NDArray[np.uint32], embedding: NDArray[np.float32],
+    position: list[float], linear_velocity: list[float], covariance: NDArray[np.float64],
+    name: str, mask: NDArray[np.uint32], embedding: NDArray[np.float32],
 ) -> Any:  # fmt: skip
     return make.TrackedObject(
         id=identity,
@@ -219,8 +214,10 @@ def _object(
         depth=depth,
         depth_stddev=stddev,
         position=make.Point(x=position[0], y=position[1], z=position[2]),
-        linear_velocity=make.Vector3(x=math.nan, y=math.nan, z=math.nan),
-        position_covariance=UNKNOWN_COVARIANCE,
+        linear_velocity=make.Vector3(
+            x=linear_velocity[0], y=linear_velocity[1], z=linear_velocity[2]
+        ),
+        position_covariance=covariance,
         age=age,
         hits=hits,
         frames_since_update=misses,
@@ -238,12 +235,15 @@ def _tracks(objects: Sequence[Any]) -> Tracks:
     def point(item: Any) -> tuple[float, float]:
         return item.x, item.y
 
+    def space(item: Any) -> tuple[float, float, float]:
+        return item.x, item.y, item.z
+
     n = len(objects)
     centre = column(np.float64, lambda item: point(item.bbox.center.position)).reshape(n, 2)
     half = column(np.float64, lambda item: (item.bbox.size_x, item.bbox.size_y)).reshape(n, 2) / 2
     return Tracks(
         id=column(np.int64, lambda item: item.id),
-        state=column(np.int8, lambda item: item.state),
+        state=column(np.uint8, lambda item: item.state).astype(np.int8),  # 255 is none of them
         xyxy=np.concatenate([centre - half, centre + half], 1),
         score=column(np.float64, lambda item: item.score),
         association_score=column(np.float64, lambda item: item.association_score),
@@ -257,4 +257,9 @@ def _tracks(objects: Sequence[Any]) -> Tracks:
         last_seen_ns=column(np.int64, lambda item: from_time(item.last_seen)),
         depth=column(np.float64, lambda item: item.depth),
         depth_stddev=column(np.float64, lambda item: item.depth_stddev),
+        position=column(np.float64, lambda item: space(item.position)).reshape(n, 3),
+        linear_velocity=column(np.float64, lambda item: space(item.linear_velocity)).reshape(n, 3),
+        position_covariance=column(np.float64, lambda item: item.position_covariance).reshape(
+            n, 9
+        ),
     )

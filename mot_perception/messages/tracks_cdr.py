@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mot_perception.messages.mapping import name_of, positions
+from mot_perception.messages.mapping import name_of
 from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 LITTLE_ENDIAN = b'\x00\x01\x00\x00'
 STAMP = struct.Struct('<iI')
 COUNTS = struct.Struct('<QIIIB3xiII')
+
+_AS_THEY_ARE = (
+    'id',
+    'state',
+    'label',
+    'score',
+    'association_score',
+    'velocity',
+    'depth',
+    'depth_stddev',
+    'position',
+    'linear_velocity',
+    'position_covariance',
+)
 
 
 def tracked_frame_to_cdr(tracked: TrackedFrame, class_names: Sequence[str] = ()) -> bytes:
@@ -98,7 +112,8 @@ def _object_type(phase: int, room: int) -> np.dtype[np.void]:
         'depth': ('<f4', box + 56),
         'depth_stddev': ('<f4', box + 60),
         'position': ('<3f8', box + 64),
-        'unknown': ('<12f8', box + 88),  # linear velocity, covariance of the position
+        'linear_velocity': ('<3f8', box + 88),
+        'position_covariance': ('<9f8', box + 112),
         'counts': ('<3u4', box + 184),
         'times': ('<4u4', box + 196),
         'lengths': ('<2u4', box + 212),  # of mask and embedding: none
@@ -123,13 +138,10 @@ def _objects(
     corners = tracks.xyxy[rows]
     out['centre'] = (corners[:, :2] + corners[:, 2:]) / 2
     out['size'] = corners[:, 2:] - corners[:, :2]
-    for name in ('id', 'state', 'label', 'score', 'association_score', 'velocity'):
+    for name in _AS_THEY_ARE:
         out[name] = getattr(tracks, name)[rows]
     out['length'] = [len(name) + 1 for name in names]
     out['name'] = names
-    out['depth'], out['depth_stddev'] = tracks.depth[rows], tracks.depth_stddev[rows]
-    out['position'] = positions(tracked)[rows]
-    out['unknown'] = np.nan
     for column, values in enumerate((tracks.age, tracks.hits, tracks.misses)):
         out['counts'][:, column] = values[rows]
     seen = np.stack([tracks.first_seen_ns[rows], tracks.last_seen_ns[rows]], axis=1)

@@ -42,7 +42,8 @@ REPORT = np.dtype(
         ('depth_stddev', np.float64),
     ]
 )
-"""The columns of `Tracks`, in their order."""
+"""The columns of `Tracks` that a tracker knows of, in their order; 3D comes after it."""
+COLUMNS = REPORT.names or ()
 
 _TENTATIVE = int(TrackState.TENTATIVE)
 _CONFIRMED = int(TrackState.CONFIRMED)

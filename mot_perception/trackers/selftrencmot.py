@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -278,7 +278,7 @@ class SelfTrEncMotTracker:
         self._frame_index += 1
         return TrackedFrame(
             frame,
-            Tracks(*(report[column.name] for column in fields(Tracks))),
+            Tracks(*(report[name] for name in life.COLUMNS)),
             reset_count=self._reset_count,
             frame_index=self._frame_index - 1,
             processing_ns=perf_counter_ns() - started,

@@ -35,6 +35,7 @@ TRACKS = 'mot_perception/msg/TrackedObjectArray'
 def tracks_of(n: int, seed: int = 0) -> Tracks:
     rng = np.random.default_rng(seed)
     corner = rng.uniform(-50, 600, (n, 2))
+    placed = rng.random((n, 1)) < 0.5
     return Tracks(
         id=np.arange(1, n + 1),
         state=rng.integers(0, 4, n).astype(np.int8),
@@ -51,6 +52,9 @@ def tracks_of(n: int, seed: int = 0) -> Tracks:
         last_seen_ns=rng.integers(0, 2**60, n),
         depth=np.where(rng.random(n) < 0.5, np.nan, rng.uniform(0.5, 9, n)),
         depth_stddev=np.full(n, np.nan),
+        position=np.where(placed, rng.normal(0, 5, (n, 3)), np.nan),
+        linear_velocity=np.where(placed, rng.normal(0, 2, (n, 3)), np.nan),
+        position_covariance=np.where(placed, rng.random((n, 9)), np.nan),
     )
 
 
@@ -114,27 +118,32 @@ def test_direct_bytes_equal_the_serialised_message(n, seed, frame_id, names, met
     assert tracked_frame_to_cdr(tracked, names) == expected
 
 
-def test_position_is_the_box_centre_at_its_depth():
-    camera = CameraModel(640, 480, 500, 400, 320, 240)
-    tracks = Tracks(
-        **{
-            **{column.name: getattr(tracks_of(2), column.name) for column in fields(Tracks)},
-            'xyxy': np.array([[410.0, 270, 430, 290], [0, 0, 2, 2]]),
-            'depth': np.array([2.0, np.nan]),
-        }
+def test_positions_are_told_where_they_are_known():
+    tracks = tracks_of(3)
+    tracks.position[:] = [[1, 2, 3], [np.nan] * 3, [4, 5, 6]]
+    tracks.linear_velocity[:] = [[7, 8, 9], [np.nan] * 3, [np.nan] * 3]
+    tracks.position_covariance[:] = np.arange(27).reshape(3, 9)
+    message = through_cdr(
+        tracked_frame_to_message(TrackedFrame(Frame(0, 0, 640, 480), tracks), message_classes())
     )
-    frame = Frame(0, 0, 640, 480, camera=camera)
+    one, two, three = message.objects
+    assert (one.position.x, one.position.y, one.position.z) == (1, 2, 3)
+    assert (one.linear_velocity.x, one.linear_velocity.y, one.linear_velocity.z) == (7, 8, 9)
+    assert three.position_covariance.tolist() == list(range(18, 27))
+    assert math.isnan(two.position.z)
+    assert math.isnan(three.linear_velocity.x)
 
-    def position(**options):
-        message = tracked_frame_to_message(
-            TrackedFrame(frame, tracks, **options), message_classes()
-        )
-        return [(it.position.x, it.position.y, it.position.z) for it in message.objects]
 
-    metric = position(depth_is_metric=True)
-    assert metric[0] == pytest.approx((0.4, 0.2, 2.0))
-    assert np.isnan(metric[1]).all()
-    assert np.isnan(position()).all()  # relative depth gives no position
+def test_tracks_without_3d_are_nan_in_3d():
+    tracks = tracks_of(2)
+    flat = [getattr(tracks, column.name) for column in fields(Tracks)][:-3]
+    message = tracked_frame_to_message(
+        TrackedFrame(Frame(0, 0, 640, 480), Tracks(*flat)), message_classes()
+    )
+    for found in message.objects:
+        point, speed = found.position, found.linear_velocity
+        assert np.isnan([point.x, point.y, point.z, speed.x, speed.y, speed.z]).all()
+        assert np.isnan(found.position_covariance).all()
 
 
 def test_names_masks_and_embeddings_are_filled_on_demand():
@@ -202,6 +211,16 @@ def test_camera_info_comes_back():
     for bad in (0, -1, math.nan, math.inf):  # an uncalibrated camera publishes zeros
         info.k[0] = bad
         assert camera_model(info) is None
+
+
+def test_intrinsics_are_those_of_the_image_not_of_the_sensor():
+    classes = message_classes()
+    header = classes.Header(stamp=to_time(0, classes.Time), frame_id='')
+    info = camera_info_message(CameraModel(1280, 960, 1000, 900, 640, 480), header, classes)
+    info.binning_x, info.binning_y = 2, 3
+    assert camera_model(info) == CameraModel(640, 320, 500, 300, 320, 160)
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 200, 180, 600, 480
+    assert camera_model(info) == CameraModel(300, 160, 500, 300, 220, 100)
 
 
 class TestDetections:
