@@ -10,36 +10,24 @@ import numpy as np
 from mot_perception.bags.bag_file import BagFile
 from mot_perception.bags.mot import PEDESTRIAN
 from mot_perception.bags.rows import MotRows
-from mot_perception.messages.scores import ADVICE, normalised
 from mot_perception.bags.sequence import GroundTruth, Item, Sequence
 from mot_perception.bags.topic_choice import choose_topics
 from mot_perception.bags.topics import Topics
-from mot_perception.errors import UserError
-from mot_perception.messages.detections import ClassIndex, message_to_detections
+from mot_perception.messages.frames import FrameReader
 from mot_perception.messages.image_size import picture_size
-from mot_perception.messages.images import decode_depth, decode_image
 from mot_perception.messages.mapping import camera_model, message_to_tracked_frame
-from mot_perception.messages.pictures import decode_compressed_depth, decode_compressed_image
 from mot_perception.messages.synchronise import Stamped, stamp_of, synchronise
 from mot_perception.messages.typestore import COMPRESSED_IMAGE
-from mot_perception.types import NANOSECONDS, Frame, TrackState
+from mot_perception.types import NANOSECONDS, TrackState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from rosbags.interfaces import Connection
 
-    from mot_perception.types import CameraModel, Detections
 
 DEFAULT_PERIOD_NS = NANOSECONDS // 10
-DECODERS: dict[tuple[str, bool], Callable[[Any, str], NDArray[Any]]] = {
-    ('image', False): decode_image,
-    ('image', True): decode_compressed_image,
-    ('depth', False): decode_depth,
-    ('depth', True): decode_compressed_depth,
-}
 
 
 def open_bag(
@@ -103,13 +91,15 @@ class _Reader:
         score_range: tuple[float, float] | None = None,
     ) -> None:
         self._bag = bag
-        self._score_range = score_range
         self.connections = connections
         self.leader = 'image' if 'image' in connections else 'detections'
-        self._classes = ClassIndex()
-        self._camera: CameraModel | None = None
+        self._frames = FrameReader(
+            {role: connection.msgtype for role, connection in connections.items()},
+            {role: self._where(role) for role in connections},
+            score_range=score_range,
+        )
         if 'camera_info' in connections:  # the first one may come after the first image
-            self._camera = camera_model(bag.first(connections['camera_info']))
+            self._frames.camera = camera_model(bag.first(connections['camera_info']))
         self.size = self._first_size()
 
     @property
@@ -121,7 +111,8 @@ class _Reader:
     def _first_size(self) -> tuple[int, int]:
         """Return width and height of the first image, of the camera, or 0."""
         if 'image' not in self.connections:
-            return (self._camera.width, self._camera.height) if self._camera else (0, 0)
+            camera = self._frames.camera
+            return (camera.width, camera.height) if camera else (0, 0)
         first = self._bag.first(self.connections['image'])
         if self.connections['image'].msgtype == COMPRESSED_IMAGE:
             return picture_size(first.data, self._where('image'))
@@ -140,47 +131,17 @@ class _Reader:
         for connection, log_ns, raw in self._bag.messages(self.connections.values()):
             role = roles[connection.topic]
             if role == 'camera_info':
-                self._camera = camera_model(self._bag.decode(raw, connection))
+                self._frames.latch_camera(raw)
             else:
                 yield Stamped(role, stamp_of(raw, log_ns), log_ns, raw)
 
     def _item(self, index: int, found: dict[str, Stamped], decode: bool) -> Item:
-        image = depth = detections = truth = None
-        width, height = self.size
-        frame_id = ''
-        if 'detections' in found:
-            message = self._message(found['detections'])
-            detections = self._scored(message_to_detections(message, self._classes), index)
-            frame_id = message.header.frame_id
-        if 'image' in found and decode:
-            message = self._message(found['image'])
-            image = self._pixels(message, 'image')
-            height, width = image.shape[:2]
-            frame_id = message.header.frame_id
-        if 'depth' in found and decode:
-            depth = self._pixels(self._message(found['depth']), 'depth')
-        if 'ground_truth' in found:
-            truth = _truth(self._message(found['ground_truth']))
-        stamp = found[self.leader].stamp_ns
-        frame = Frame(stamp, index, width, height, image, depth, self._camera, frame_id)
-        return Item(frame, detections, truth)
-
-    def _scored(self, found: Detections, index: int) -> Detections:
-        if self._score_range is not None:
-            return replace(found, score=normalised(found.score, self._score_range))
-        if (np.abs(found.score - 0.5) > 0.5).any():
-            raise UserError(
-                f'{self._where("detections")}: frame {index} has scores from {found.score.min():g}'
-                f' to {found.score.max():g}, which must be in [0, 1]; {ADVICE}'
-            )
-        return found
+        frame, detections = self._frames.read(found, index, pixels=decode)
+        truth = found.get('ground_truth')
+        return Item(frame, detections, _truth(self._message(truth)) if truth else None)
 
     def _message(self, stamped: Stamped) -> Any:
         return self._bag.decode(stamped.raw, self.connections[stamped.role])
-
-    def _pixels(self, message: Any, role: str) -> NDArray[Any]:
-        decode = DECODERS[role, self.connections[role].msgtype == COMPRESSED_IMAGE]
-        return decode(message, self._where(role))
 
     def _where(self, role: str) -> str:
         return f'{self._bag.path}: {self.connections[role].topic}'

@@ -83,7 +83,7 @@ class FrameReader:
         if 'detections' in found:
             message = self._message(found['detections'])
             header = message.header
-            detections = self._scored(message_to_detections(message, self.classes))
+            detections = self._scored(message_to_detections(message, self.classes), index)
         if 'image' in found:
             message = self._message(found['image'])
             header = message.header
@@ -119,12 +119,12 @@ class FrameReader:
         decode = DECODERS[role, self._types[role] == COMPRESSED_IMAGE]
         return decode(message, self._where[role])
 
-    def _scored(self, found: Detections) -> Detections:
+    def _scored(self, found: Detections, index: int) -> Detections:
         if self._score_range is not None:
             return replace(found, score=normalised(found.score, self._score_range))
         if (np.abs(found.score - 0.5) > 0.5).any():
             raise UserError(
-                f'{self._where["detections"]}: scores from {found.score.min():g} to '
-                f'{found.score.max():g}, which must be in [0, 1]; {ADVICE}'
+                f'{self._where["detections"]}: frame {index} has scores from {found.score.min():g}'
+                f' to {found.score.max():g}, which must be in [0, 1]; {ADVICE}'
             )
         return found

@@ -352,12 +352,12 @@ def test_nothing_to_track(tmp_path):
 
 def test_an_encoding_that_is_not_known(tmp_path):
     message = message_of('image', SCENE[0])
-    message.encoding = 'nv21'
+    message.encoding = 'bayer_xyzw8'
     with Writer(tmp_path / 'b', version=9) as writer:
         connection = writer.add_connection('/image', IMAGE, typestore=typestore())
         writer.write(connection, START, typestore().serialize_cdr(message, IMAGE))
     (sequence,) = open_source(tmp_path / 'b')
-    with pytest.raises(UserError, match="b: /image: unknown encoding 'nv21'; convert to one of"):
+    with pytest.raises(UserError, match="b: /image: unknown encoding 'bayer_xyzw8'; convert to one of"):
         list(sequence)
 
 
