@@ -10,8 +10,8 @@ import numpy as np
 from mot_perception.bags.mot_table import MOST_COLUMNS, read_table
 from mot_perception.bags.outputs import whole
 from mot_perception.bags.rows import MotRows
-from mot_perception.messages.scores import ADVICE, normalised
 from mot_perception.boxes import xywh_to_xyxy, xyxy_to_xywh
+from mot_perception.messages.scores import ADVICE, normalised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

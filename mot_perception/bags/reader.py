@@ -13,6 +13,7 @@ from mot_perception.bags.rows import MotRows
 from mot_perception.bags.sequence import GroundTruth, Item, Sequence
 from mot_perception.bags.topic_choice import choose_topics
 from mot_perception.bags.topics import Topics
+from mot_perception.messages.detections import ClassIndex
 from mot_perception.messages.frames import FrameReader
 from mot_perception.messages.image_size import picture_size
 from mot_perception.messages.mapping import camera_model, message_to_tracked_frame
@@ -52,7 +53,7 @@ def open_bag(
     Raises:
         UserError: Missing, damaged, cut off; no topic fits or several do.
     """
-    wanted = topics or Topics()
+    wanted, classes = topics or Topics(), ClassIndex()
     with BagFile(path) as bag:
         reader = _Reader(bag, choose_topics(bag, wanted))
         width, height = reader.size
@@ -62,7 +63,8 @@ def open_bag(
 
     def read(decode: bool) -> Iterator[Item]:
         with BagFile(path) as bag:
-            yield from _Reader(bag, choose_topics(bag, wanted), score_range).items(decode)
+            reader = _Reader(bag, choose_topics(bag, wanted), score_range, classes)
+            yield from reader.items(decode)
 
     def ground_truth() -> MotRows | None:
         return _rows(read(False)) if 'ground_truth' in roles else None
@@ -78,6 +80,7 @@ def open_bag(
         input_files=files,
         frames=lambda: read(True),
         read_ground_truth=ground_truth,
+        class_names=classes.names,
     )
 
 
@@ -89,6 +92,7 @@ class _Reader:
         bag: BagFile,
         connections: dict[str, Connection],
         score_range: tuple[float, float] | None = None,
+        classes: ClassIndex | None = None,
     ) -> None:
         self._bag = bag
         self.connections = connections
@@ -96,6 +100,7 @@ class _Reader:
         self._frames = FrameReader(
             {role: connection.msgtype for role, connection in connections.items()},
             {role: self._where(role) for role in connections},
+            class_index=classes,
             score_range=score_range,
         )
         if 'camera_info' in connections:  # the first one may come after the first image

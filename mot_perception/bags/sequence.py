@@ -10,6 +10,7 @@ from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Sequence as Names
     from pathlib import Path
 
     import numpy as np
@@ -63,6 +64,7 @@ class Sequence:
         input_files: The files that it is read from.
         frames: Opens the source and yields its items.
         read_ground_truth: Reads the ground truth of all frames at once.
+        class_names: Name of class 0, 1, …; may grow while one iterates.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Sequence:
     input_files: list[Path] = field(repr=False)
     frames: Callable[[], Iterator[Item]] = field(repr=False)
     read_ground_truth: Callable[[], MotRows | None] = field(repr=False, default=lambda: None)
+    class_names: Names = ()
 
     def __iter__(self) -> Iterator[Item]:
         """Read the source from its start, one item at a time.

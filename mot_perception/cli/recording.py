@@ -107,7 +107,9 @@ def record(
     with ExitStack() as stack:
         writers: list[TracksBagWriter | AnnotatedVideoWriter] = []
         if bag is not None:
-            writers.append(stack.enter_context(TracksBagWriter(bag)))
+            writers.append(
+                stack.enter_context(TracksBagWriter(bag, class_names=sequence.class_names))
+            )
         if video is not None:
             writers.append(stack.enter_context(AnnotatedVideoWriter(video, fps=sequence.fps)))
         for item in items:
