@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyclonedds.builtin import (
     BuiltinDataReader,
@@ -41,51 +41,38 @@ class Publication:
     latched: bool = False
 
 
-class Neighbours:
-    """Looks at the discovery of a participant.
-
-    Args:
-        participant: Ours; what it publishes itself is left out.
-    """
-
-    def __init__(self, participant: DomainParticipant) -> None:
-        self._own = participant.guid
-        self._participants = BuiltinDataReader(participant, BuiltinTopicDcpsParticipant)
-        self._publications = BuiltinDataReader(participant, BuiltinTopicDcpsPublication)
-
-    def participants(self) -> int:
-        """Return how many other participants there are: about one for each ROS process."""
-        found = self._participants.read(MOST_NEIGHBOURS)
-        return sum(_is_alive(sample) and sample.key != self._own for sample in found)
-
-    def publications(self) -> list[Publication]:
-        """Return the publishers of ROS topics in other processes."""
-        return [
-            Publication(
-                topic,
-                ros_type(sample.type_name),
-                sample.qos[Policy.Reliability] != Policy.Reliability.BestEffort,
-                sample.qos[Policy.Durability] != Policy.Durability.Volatile,
-            )
-            for sample in self._publications.read(MOST_NEIGHBOURS)
-            if _is_alive(sample)
-            and sample.participant_key != self._own
-            and (topic := ros_topic(sample.topic_name))
-        ]
+def participants(own: DomainParticipant) -> int:
+    """Return how many other participants there are: about one for each ROS process."""
+    found = BuiltinDataReader(own, BuiltinTopicDcpsParticipant).read(MOST_NEIGHBOURS)
+    return sum(sample.key != own.guid for sample in found)
 
 
-def why_silent(
-    wanted: Publication, heard: Sequence[Publication], participants: int, domain: int
-) -> str:
+def publications(own: DomainParticipant) -> list[Publication]:
+    """Return the publishers of ROS topics in other processes."""
+    # A reader for each look: one that stays would keep all who have left.
+    found = BuiltinDataReader(own, BuiltinTopicDcpsPublication).read(MOST_NEIGHBOURS)
+    return [
+        Publication(
+            topic,
+            ros_type(sample.type_name),
+            sample.qos[Policy.Reliability] != Policy.Reliability.BestEffort,
+            sample.qos[Policy.Durability] != Policy.Durability.Volatile,
+        )
+        for sample in found
+        if sample.participant_key != own.guid and (topic := ros_topic(sample.topic_name))
+    ]
+
+
+def why_silent(wanted: Publication, heard: Sequence[Publication], others: int, domain: int) -> str:
     """Say in one line why nothing arrives on a topic, and what to do.
 
     Args:
         wanted: The topic, its type, and what the subscriber asks for.
         heard: Publishers of other processes.
-        participants: Other participants.
+        others: Other participants.
         domain: Number of the domain.
     """
-    if not participants:
+    if not others:
         return (
             f'nobody else is in domain {domain}: compare ROS_DOMAIN_ID on both sides, '
             'ROS_AUTOMATIC_DISCOVERY_RANGE and the firewall (UDP from port 7400, multicast)'
@@ -118,7 +105,3 @@ def _nearest(wanted: Publication, heard: Sequence[Publication]) -> str:
         nearest = [f'{name} ({types[name]})' for name in close]
         return f'no {kind} is published at all; similar names: {", ".join(nearest)}'
     return f'no {kind} is published at all'
-
-
-def _is_alive(sample: Any) -> bool:
-    return bool(sample.sample_info.valid_data)

@@ -18,7 +18,7 @@ from cyclonedds.util import duration
 from mot_perception.dds.carrier import carrier_type, quality
 from mot_perception.dds.domain import domain_id, open_domain
 from mot_perception.dds.endpoints import DdsPublisher, DdsSubscription
-from mot_perception.dds.neighbours import Neighbours, Publication, why_silent
+from mot_perception.dds.neighbours import Publication, participants, publications, why_silent
 from mot_perception.dds.ros_graph import RosGraph
 from mot_perception.dds.ros_names import check_node, dds_topic, resolve, type_hash
 from mot_perception.errors import UserError
@@ -70,7 +70,6 @@ class DdsNode:
                 'network interface that is up, and are fewer than 120 nodes on this machine?'
             ) from None
         self._graph = RosGraph(self._participant, name, namespace)
-        self._neighbours = Neighbours(self._participant)
         self._wake = GuardCondition(self._participant)
         self._waiting = WaitSet(self._participant)
         self._waiting.attach(self._wake)
@@ -163,8 +162,8 @@ class DdsNode:
 
     def why_silent(self, subscription: DdsSubscription) -> str:
         """Say in one line why nothing may arrive on a subscription, and what to do."""
-        heard = self._neighbours.publications()
-        return why_silent(subscription.wanted, heard, self._neighbours.participants(), self.domain)
+        heard, others = publications(self._participant), participants(self._participant)
+        return why_silent(subscription.wanted, heard, others, self.domain)
 
     def close(self) -> None:
         """Leave the domain; callbacks have ended when this returns. Again: nothing happens."""
