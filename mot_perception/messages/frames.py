@@ -88,9 +88,7 @@ class FrameReader:
             message = self._message(found['image'])
             header = message.header
             width, height = self._size(message)
-            if pixels:
-                image = self._pixels(message, 'image')
-                height, width = image.shape[:2]  # a JPEG may say that it is to be turned
+            image = self._pixels(message, 'image') if pixels else None
         if 'depth' in found and pixels:
             depth = self._pixels(self._message(found['depth']), 'depth')
         frame = Frame(
