@@ -15,6 +15,6 @@ def files(folder: str) -> tuple[str, list[str]]:
 setup(
     # Namespace packages too: folders that hold only message definitions or templates.
     packages=find_namespace_packages(include=['mot_perception', 'mot_perception.*']),
-    package_data={'': ['py.typed', '*.msg', '*.html', '*.css', '*.js']},
+    package_data={'': ['py.typed', '*.msg', 'LICENSE', '*.html', '*.css', '*.js']},
     data_files=[(SHARE, ['package.xml']), files('msg'), files('config')],
 )

@@ -53,11 +53,11 @@ class ObjectExtras:
 
     Attributes:
         mask_rle: uint32 run lengths of each track's mask, or None for no masks.
-        embedding: float32 K×D, or None for no embeddings.
+        embedding: float32 vector of each track, empty where there is none, or None for none.
     """
 
     mask_rle: Sequence[NDArray[np.uint32]] | None = None
-    embedding: NDArray[np.float32] | None = None
+    embedding: Sequence[NDArray[np.float32]] | NDArray[np.float32] | None = None
 
 
 def tracked_frame_to_message(

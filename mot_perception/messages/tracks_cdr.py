@@ -6,12 +6,13 @@ The same bytes as a message through rosbags' serialiser, in a small part of the 
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from functools import lru_cache
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mot_perception.messages.cdr_layout import text
 from mot_perception.messages.mapping import name_of
 from mot_perception.types import NANOSECONDS
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mot_perception.types import TrackedFrame
+    from mot_perception.types import Frame, TrackedFrame
 
 LITTLE_ENDIAN = b'\x00\x01\x00\x00'
 STAMP = struct.Struct('<iI')
@@ -50,16 +51,26 @@ def tracked_frame_to_cdr(tracked: TrackedFrame, class_names: Sequence[str] = ())
     """
     body = _head(tracked)
     names = [name_of(label, class_names).encode() for label in tracked.tracks.label.tolist()]
-    start = 0
-    # Objects with equal room for the name have equal layouts, and are written at once.
-    for room, group in groupby(names, key=_room):
-        run = list(group)
-        # After the first object all begin 4 bytes beyond a multiple of 8.
-        for part in (run[:1], run[1:]):
-            rows = slice(start, start + len(part))
-            body += _objects(tracked, rows, part, _object_type(len(body) % 8, room)).tobytes()
-            start = rows.stop
-    return LITTLE_ENDIAN + bytes(body)
+    # Every object ends, and the next begins, 4 bytes beyond a multiple of 8.
+    layouts = [(4, _room(name)) for name in names]
+    layouts[:1] = [(len(body) % 8, room) for _, room in layouts[:1]]
+    ends = np.cumsum([_object_type(*layout).itemsize for layout in layouts], dtype=np.int64)
+    data = np.zeros(ends[-1] if names else 0, np.uint8)
+    alike = defaultdict(list)
+    for row, layout in enumerate(layouts):
+        alike[layout].append(row)
+    for layout, rows in alike.items():  # objects with equal layouts are written at once
+        kind = _object_type(*layout)
+        written = _objects(tracked, rows, [names[k] for k in rows], kind)
+        places = (ends[rows] - kind.itemsize)[:, None] + np.arange(kind.itemsize)
+        data[places] = written.view(np.uint8).reshape(len(rows), -1)
+    return b''.join([LITTLE_ENDIAN, body, data.data])
+
+
+def header_values(frame: Frame) -> tuple[int, int, int, bytes]:
+    """Return a frame's header for a `CdrLayout('iIs')`: seconds, nanoseconds, frame_id."""
+    sec, nanosec = divmod(int(frame.stamp_ns), NANOSECONDS)
+    return sec, nanosec, *text(frame.frame_id)
 
 
 def _head(tracked: TrackedFrame) -> bytearray:
@@ -129,12 +140,10 @@ def _object_type(phase: int, room: int) -> np.dtype[np.void]:
 
 
 def _objects(
-    tracked: TrackedFrame, rows: slice, names: list[bytes], layout: np.dtype[np.void]
+    tracked: TrackedFrame, rows: list[int], names: list[bytes], layout: np.dtype[np.void]
 ) -> NDArray[np.void]:
     tracks = tracked.tracks
     out = np.zeros(len(names), layout)
-    if not names:
-        return out
     corners = tracks.xyxy[rows]
     out['centre'] = (corners[:, :2] + corners[:, 2:]) / 2
     out['size'] = corners[:, 2:] - corners[:, :2]

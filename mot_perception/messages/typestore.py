@@ -1,4 +1,4 @@
-"""Message types where ROS is not installed: ROS 2 Jazzy's, vision_msgs, and our own."""
+"""Message types where ROS is not installed: ROS 2 Jazzy's, vision_msgs, foxglove_msgs, our own."""
 
 from __future__ import annotations
 
@@ -37,8 +37,14 @@ def typestore() -> Typestore:
     texts = {f'mot_perception/msg/{name}': resource(f'msg/{name}.msg') for name in OWN}
     for file in (Path(__file__).parent / 'interfaces').glob('*/msg/*.msg'):
         texts[f'{file.parts[-3]}/msg/{file.stem}'] = file
-    for name, file in texts.items():
-        store.register(get_types_from_msg(file.read_text(encoding='utf-8'), name))
+    # All at once: they are made of each other.
+    store.register(
+        {
+            found: definition
+            for name, file in texts.items()
+            for found, definition in get_types_from_msg(file.read_text('utf-8'), name).items()
+        }
+    )
     return store
 
 

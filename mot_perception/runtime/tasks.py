@@ -6,26 +6,25 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mot_perception.runtime.outputs import DebugImage, Markers, annotations, matched_detections
-
 from mot_perception.errors import UserError
 from mot_perception.messages.cdr import write_message
 from mot_perception.messages.detections import detections_to_message
 from mot_perception.messages.images import image_to_cdr
 from mot_perception.messages.mapping import header_of
-from mot_perception.messages.tracks_cdr import tracked_frame_to_cdr
 from mot_perception.messages.typestore import DETECTIONS, message_classes
 from mot_perception.pipeline import Pipeline
+from mot_perception.runtime.annotations import image_annotations
+from mot_perception.runtime.markers import Markers
+from mot_perception.runtime.outputs import DebugImage, matched_detections, tracked_objects
 from mot_perception.runtime.topics import OUTPUTS
 from mot_perception.types import Detections, TrackState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from mot_perception.models import Models
-
     from mot_perception.config import Config
     from mot_perception.messages.detections import ClassIndex
+    from mot_perception.models import Models
     from mot_perception.runtime.topics import Task
     from mot_perception.types import Frame
 
@@ -121,13 +120,13 @@ class TrackTask(FrameTask):
         tracked = replace(self._pipeline.step(frame, detections), dropped_frames=dropped)
         self.resets = tracked.reset_count
         self.objects = int((tracked.tracks.state == TrackState.CONFIRMED).sum())
-        yield 'tracks', tracked_frame_to_cdr(tracked, self._names)
+        yield 'tracks', tracked_objects(tracked, self._names)
         if 'detections' in listened:
             yield 'detections', matched_detections(tracked, self._names)
         if 'annotations' in listened:
-            yield 'annotations', annotations(tracked, self._names)
+            yield 'annotations', image_annotations(tracked, self._names)
         if 'markers' in listened and tracked.depth_is_metric:
-            yield 'markers', self._markers(tracked)
+            yield 'markers', self._markers(tracked, self._names)
         if 'debug_image' in listened and frame.image is not None:
             yield 'debug_image', self._debug_image(tracked)
 

@@ -43,3 +43,6 @@ class Tracker(Protocol):
         Raises:
             UserError: A setting differs that cannot change while the tracker runs.
         """
+
+    def appearance_of(self, ids: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Return the appearance vector of each of these tracks, D; empty where there is none."""

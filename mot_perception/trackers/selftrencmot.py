@@ -145,6 +145,13 @@ class SelfTrEncMotTracker:
         self._give_birth(frame, found.newborn, detections, embeddings)
         return self._report(frame, started)
 
+    def appearance_of(self, ids: Index) -> list[NDArray[np.float32]]:
+        """Return what the tracks with these ids look like; see `Tracker.appearance_of`."""
+        tracks, nothing = self.tracklets, np.empty(0, np.float32)
+        rows = np.flatnonzero(tracks['appearance_known'])
+        known = dict(zip(tracks['id'][rows].tolist(), tracks.appearance[rows], strict=True))
+        return [known.get(identity, nothing) for identity in ids.tolist()]
+
     def _follow_camera(self, camera_motion: Array) -> None:
         """Bring everything that is remembered into the view of the new frame."""
         tracks = self.tracklets

@@ -1,0 +1,1 @@
+"""A node without its middleware: serialised messages in, serialised messages out."""
