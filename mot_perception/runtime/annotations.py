@@ -98,7 +98,7 @@ def _drawn(tracked: TrackedFrame, class_names: Sequence[str]) -> list[_Drawn]:
             state,
             xyxy,
             colour_of(identity, 0.5 if state == _COASTING else 1.0),
-            1.0 if state in {_COASTING, _TENTATIVE} else 2.5,
+            1.0 if state in {_COASTING, _TENTATIVE} else 2.0,
             label_of(identity, name_of(label, class_names), metres),
         )
         for identity, state, xyxy, label, metres in zip(
