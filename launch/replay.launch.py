@@ -1,13 +1,14 @@
 """Play a bag into the tracker and record its tracks, for `mot-perception evaluate`.
 
 `ros2 launch mot_perception replay.launch.py bag:=crossing/ out:=result/` starts the tracker; when
-that is active, the recorder; when that listens, the player; when that has ended, it waits for the
-last tracks and stops everything. Images are delivered reliably and wait for the tracker, so that
-none is lost unless the tracker is slower than the bag for long: `rate:=0.5` helps then, and
+that is active, the recorder; when that listens, the player; when that has ended and no tracks have
+come for a while, it stops everything. Images are delivered reliably and wait for the tracker: none
+is lost unless the tracker is slower than the bag for long. Then `rate:=0.5` helps, and
 dropped_frames in the messages tells.
 """
 
 import atexit
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
-    TimerAction,
 )
 from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.events import matches_action
@@ -41,7 +41,7 @@ ARGUMENTS = {
     'out': ('', 'Bag to make; empty: <bag>_tracks in the current folder.'),
     'rate': ('1.0', 'How fast to play; below 1 for a tracker that is slower than the bag.'),
     'start_delay': ('2.0', 'Seconds from the start of the player to its first message.'),
-    'stop_delay': ('5.0', 'Seconds that the last tracks may take after the last message.'),
+    'stop_delay': ('5.0', 'Seconds without tracks after which the replay is over.'),
     **{role: ('', f'Topic of the bag with {text}; empty: found.') for role, text in ROLES.items()},
 }
 
@@ -72,30 +72,27 @@ def launch_replay(context):
         TRACKER,
         context,
         parameters=tracker_parameters(given, played, tracks),
-        on_exit=Shutdown(reason='the tracker has ended'),
+        on_exit=end_because('the tracker has ended'),
     )
     recorder = ros2_bag('record', record_options(out, tracks), 'the recorder has ended')
     player = ros2_bag('play', play_options(given, played))
     return [
-        *steps(tracker, recorder, player, tracks, float(given['stop_delay'])),
+        *steps(tracker, recorder, player, waiter(tracks, given['stop_delay']), tracks),
         tracker,
         change(tracker, Transition.TRANSITION_CONFIGURE),
     ]
 
 
-def steps(tracker, recorder, player, tracks, stop_delay):
+def steps(tracker, recorder, player, last, tracks):
     """Return the handlers that lead from each step to the next."""
     activate = change(tracker, Transition.TRANSITION_ACTIVATE)
     failed = Shutdown(reason='the tracker could not be configured: see its last message')
-    ended = Shutdown(reason='the replay has ended')
     handlers = [
         at_state(tracker, 'configuring', 'inactive', activate),
         at_state(tracker, 'configuring', 'unconfigured', failed),
         at_state(tracker, 'activating', 'active', recorder),
         when_printed(recorder, f"Subscribed to topic '{tracks}'", player),
-        OnProcessExit(
-            target_action=player, on_exit=[TimerAction(period=stop_delay, actions=[ended])]
-        ),
+        OnProcessExit(target_action=player, on_exit=[last]),
     ]
     return [RegisterEventHandler(handler) for handler in handlers]
 
@@ -120,6 +117,15 @@ def when_printed(process, text, action):
     return OnProcessIO(target_action=process, on_stdout=look, on_stderr=look)
 
 
+def waiter(tracks, seconds):
+    """Return what ends everything once no tracks have come for a while: queues may be long."""
+    return ExecuteProcess(
+        cmd=[sys.executable, '-m', 'mot_perception.nodes.quiet', tracks, seconds],
+        output='screen',
+        on_exit=end_because('the replay has ended'),
+    )
+
+
 def change(tracker, transition):
     """Return the request to the tracker to change its state."""
     return EmitEvent(
@@ -142,14 +148,29 @@ def tracker_parameters(given, played, tracks):
     return parameters
 
 
-def ros2_bag(verb, options, shutdown=None):
-    """Return the action that runs `ros2 bag`; it gets time to finish its files."""
+def end_because(reason):
+    """Return what ends everything when a process has ended, unless that is what ended it."""
+
+    def end(event, context):
+        return None if context.is_shutdown else [Shutdown(reason=reason)]
+
+    return end
+
+
+def ros2_bag(verb, options, reason=None):
+    """Return the action that runs `ros2 bag`; it gets time to finish its files.
+
+    Args:
+        verb: 'play' or 'record'.
+        options: Its arguments.
+        reason: Why everything is to end when it ends; None: it is not.
+    """
     return ExecuteProcess(
         cmd=[FindExecutable(name='ros2'), 'bag', verb, *options, '--disable-keyboard-controls'],
         output='screen',
         sigterm_timeout='60',
         sigkill_timeout='60',
-        on_exit=Shutdown(reason=shutdown) if shutdown else None,
+        on_exit=end_because(reason) if reason else None,
     )
 
 

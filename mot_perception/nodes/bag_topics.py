@@ -41,7 +41,8 @@ def choose_topics(given: MutableMapping[str, str]) -> list[str]:
     """Find the topics to play; write them and their transports into the launch arguments.
 
     A topic that is not named is found by its type; images with 'depth' in their name are depth.
-    Detections and depth of the bag are used unless another backend is asked for.
+    As in an offline replay, detections that the bag has are used, and depth that was found is used
+    if the parameters say so.
 
     Args:
         given: The launch arguments.
@@ -55,10 +56,13 @@ def choose_topics(given: MutableMapping[str, str]) -> list[str]:
     recorded = _recorded(Path(given['bag']).expanduser())
     played: list[str] = []
     for role in ROLES:
-        name = _named(role, given, recorded) if given[role] else _find(role, given, recorded)
+        if given[role]:
+            name = _named(role, given, recorded)
+            given[role] = _base(role, name, given)
+        elif name := _find(role, given, recorded):
+            _announce(role, _base(role, name, given), given)
         if name:
             played.append(name)
-            _announce(role, name, given)
     if not given['image'] and not given['detections']:
         there = ', '.join(sorted(recorded)) or 'nothing that its metadata.yaml names'
         raise RuntimeError(f'bag: neither images nor detections; it holds {there:.400}')
@@ -133,10 +137,19 @@ def _of_transport(
     return raw + [it for it in packed if it.removesuffix(f'/{compressed}') not in raw]
 
 
+def _base(role: str, name: str, given: MutableMapping[str, str]) -> str:
+    """Return the name that the node wants, to which it appends the transport; set that."""
+    if role not in TRANSPORTS:
+        return name
+    argument, compressed = TRANSPORTS[role]
+    if name.endswith(f'/{compressed}'):
+        given[argument] = compressed
+    return name.removesuffix(f'/{compressed}')
+
+
 def _announce(role: str, name: str, given: MutableMapping[str, str]) -> None:
-    """Write a topic into the launch arguments as the node wants it: its base and its transport."""
-    given[role] = name
-    if role in TRANSPORTS:
-        argument, compressed = TRANSPORTS[role]
-        if name.endswith(f'/{compressed}'):
-            given[role], given[argument] = name.removesuffix(f'/{compressed}'), compressed
+    """Write a topic that was found into the launch arguments."""
+    if role == 'depth':  # the argument would ask for its use
+        given['remappings'] += f' depth:={name}'
+    else:
+        given[role] = name

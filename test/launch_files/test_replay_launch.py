@@ -85,11 +85,22 @@ def test_one_after_the_other(replay, make_bag):
     assert run.states['activating', 'active'] is run.recorder
     assert run.recorder.cmd[1:3] == ['bag', 'record']
     assert run.player.cmd[1:3] == ['bag', 'play']
-    timer = run.exited.on_exit[0]
-    assert timer.period == 7.5
-    assert timer.actions[0].reason == 'the replay has ended'
+    (last,) = run.exited.on_exit
+    assert last.cmd[1:] == ['-m', 'mot_perception.nodes.quiet', '/tracks', '7.5']
+    (end,) = last.on_exit(None, SimpleNamespace(is_shutdown=False))
+    assert end.reason == 'the replay has ended'
     assert 'could not be configured' in run.states['configuring', 'unconfigured'].reason
-    assert run.tracker.on_exit.reason == 'the tracker has ended'
+
+
+def test_all_ends_with_the_tracker_or_the_recorder_once(replay, make_bag):
+    """A second shutdown would be an error of launch."""
+    run = replay(make_bag(RGBD))
+    running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
+    for process, name in ((run.tracker, 'tracker'), (run.recorder, 'recorder')):
+        (action,) = process.on_exit(None, running)
+        assert action.reason == f'the {name} has ended'
+        assert process.on_exit(None, ending) is None
+    assert run.player.on_exit is None
 
 
 def test_player_starts_once_when_the_recorder_listens(replay, make_bag):
@@ -109,8 +120,14 @@ def test_topics_are_found_by_type(replay, make_bag):
         ('camera_info', '/camera/camera_info'),
         ('depth', '/camera/depth/image_raw'),
     ]
-    assert run.parameters['depth.backend'] == 'topic'
+    assert 'depth.backend' not in run.parameters, 'params_file decides, as in an offline replay'
     assert 'detector.backend' not in run.parameters
+
+
+def test_a_named_depth_topic_is_used(replay, make_bag):
+    run = replay(make_bag(RGBD), {'depth': '/camera/depth/image_raw'})
+    assert run.parameters['depth.backend'] == 'topic'
+    assert ('depth', '/camera/depth/image_raw') in run.tracker.remappings
 
 
 @pytest.mark.parametrize(
@@ -147,7 +164,7 @@ def test_topics_are_found_by_type(replay, make_bag):
             {'/i': IMAGE, '/depth/compressedDepth': PACKED},
             {},
             ['/i', '/depth/compressedDepth'],
-            {'stream.depth_transport': 'compressedDepth', 'depth.backend': 'topic'},
+            {'stream.depth_transport': 'compressedDepth'},
         ),
         ({'/a': IMAGE, '/b': IMAGE}, {'image': '/b'}, ['/b'], {}),
         (

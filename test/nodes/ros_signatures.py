@@ -277,6 +277,8 @@ class RcutilsLogger(): __init__(self, name='')
 {levels}
 ## module launch.event_handlers
 class OnActionEventBase(): __init__(self, *, handle_once: bool = False)
+## module launch_testing.asserts
+def assertExitCodes(proc_info, allowable_exit_codes=[0], process=None, cmd_args=None)
 """
 LOGGER = 'rclpy.impl.rcutils_logger.RcutilsLogger'
 

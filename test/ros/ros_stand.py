@@ -22,13 +22,17 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
-from mot_perception.models import Models
+from mot_perception.models import Models, load_models
+from mot_perception.nodes.tracker_node import TrackerNode
+from mot_perception.perception.protocols import Depth
 from mot_perception.types import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
+
+    from mot_perception.nodes.perception_node import PerceptionNode
 
 DEADLINE = 30.0
 """Seconds that anything may take on a busy machine; nothing waits so long that works."""
@@ -67,6 +71,21 @@ class BrightBoxes:
         return Detections.of([box], [0.95])
 
 
+class FlatDepth:
+    """A depth estimator that sees a wall."""
+
+    name = 'wall'
+
+    def estimate(self, image: Any) -> Depth:
+        return Depth(np.full(image.shape[:2], 2.5, np.float32), metric=True)
+
+    def gpu_bytes(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
 class Stand:
     """What a test needs of ROS.
 
@@ -96,12 +115,16 @@ class Stand:
 
     # The node under test
 
-    def node(self, parameters: dict[str, Any] | None = None, *, start: bool = True) -> Any:
-        """Return a tracker with parameters, started, spun."""
-        from mot_perception.nodes.tracker_node import TrackerNode
-
+    def node(
+        self,
+        parameters: dict[str, Any] | None = None,
+        *,
+        start: bool = True,
+        kind: type[PerceptionNode] = TrackerNode,
+    ) -> Any:
+        """Return a node with parameters, started, spun."""
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
-        node = TrackerNode(
+        node = kind(
             namespace=self.namespace,
             cli_args=['--ros-args', '-r', f'__node:={self.name}', '-r', f'/clock:={self.clock}'],
             parameter_overrides=overrides,
@@ -204,14 +227,15 @@ class Stand:
         self._diagnostics += [it for it in message.status if it.name.startswith(self.name)]
 
     def _models(self, config: Any) -> Models:
-        if config.detector.backend == 'topic':
-            return Models()
+        """Return what a configuration asks for; of the networks that there are not, the errors."""
         if config.detector.backend == 'transformers':
-            from mot_perception.models import load_models
-
             return load_models(config)
-        names = {'detector': self.detector.name}
-        return Models(detector=self.detector, class_names=('thing',), names=names)
+        watches = config.detector.backend != 'topic'
+        return Models(
+            detector=self.detector if watches else None,
+            depth=FlatDepth() if config.depth.backend == 'transformers' else None,
+            class_names=self.detector.class_names if watches else (),
+        )
 
 
 def quality(*, best_effort: bool = False, depth: int = 10) -> QoSProfile:
