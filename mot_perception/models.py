@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mot_perception.errors import UserError
 from mot_perception.perception.appearance import ColourStripes
 from mot_perception.perception.masks import DepthConsistentMasks
 
@@ -91,6 +93,7 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
 
         return PeopleDetector(config.score)
     if config.backend == 'transformers':
+        _require_transformers()
         from mot_perception.perception.transformers_detector import TransformersDetector
 
         return TransformersDetector(
@@ -101,7 +104,16 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
 
 def _load_depth(config: DepthConfig, models: ModelsConfig) -> DepthEstimator | None:
     if config.backend == 'transformers':
+        _require_transformers()
         from mot_perception.perception.transformers_depth import TransformersDepth
 
         return TransformersDepth(config.model, device=models.device, half=models.half)
     return None
+
+
+def _require_transformers() -> None:
+    for library in ('torch', 'transformers'):
+        if find_spec(library) is None:
+            raise UserError(
+                f'{library}: not installed; run "pip install \'mot_perception[models]\'"'
+            )

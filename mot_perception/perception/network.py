@@ -1,0 +1,221 @@
+"""A network of transformers out of a folder or from the hub, on a device.
+
+Weights are read from safetensors only, and no code that lies beside them is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import transformers
+from transformers.models.auto import modeling_auto
+
+from mot_perception.errors import UserError
+from mot_perception.perception.pixels import read_preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Kind = Literal['object detection', 'depth estimation']
+
+KINDS: dict[Kind, tuple[Any, Any]] = {
+    'object detection': (
+        transformers.AutoModelForObjectDetection,
+        modeling_auto.MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES,
+    ),
+    'depth estimation': (
+        transformers.AutoModelForDepthEstimation,
+        modeling_auto.MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES,
+    ),
+}
+FILES = ['config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json']
+HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*')
+LARGEST_JSON = 1 << 20
+_CHUNK = 1 << 22
+
+
+class Network:
+    """A loaded network with what its files say of its input.
+
+    Args:
+        model: A folder with `config.json`, `preprocessor_config.json` and `model.safetensors`; or
+            its name on the hub, from where it is copied once.
+        kind: What it is for.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        half: Compute with half precision on a GPU.
+
+    Attributes:
+        config: Its own settings, as transformers reads them.
+        preprocessing: What it expects of images.
+        name: Its name and a part of the hash of its weights, for people.
+
+    Raises:
+        UserError: Not there, of another kind, not whole, or the device is not there.
+    """
+
+    def __init__(self, model: str, kind: Kind, device: str, half: bool) -> None:
+        self._device = choose_device(device)
+        self._half = half and self._device.type == 'cuda'
+        folder = _folder(model)
+        self.config = _config(folder, kind)
+        file = folder / 'preprocessor_config.json'
+        self.preprocessing = read_preprocessing(_json(file), str(file))
+        self._module = _module(folder, self.config, kind).to(self._device)
+        self.name = f'{Path(model).name} (sha256 {_digest(folder)[:8]})'
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Any:
+        """Return the network's output for H×W×3 BGR images that scale to one common size.
+
+        Raises:
+            UserError: The device's memory does not suffice, or the network cannot take them.
+        """
+        pixels = torch.stack([self.preprocessing(image) for image in images])
+        precision = torch.autocast('cuda', torch.float16) if self._half else nullcontext()
+        try:
+            with torch.inference_mode(), precision:
+                return self._module(self.preprocessing.normalised(pixels.to(self._device)))
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f'{self.name}: the memory of {self._device} does not suffice; take a smaller '
+                "network, or models.device 'cpu'"
+            ) from None
+        except Exception as error:  # whatever its settings make of its layers
+            raise UserError(
+                f'{self.name}: fails at an image ({_line(error)}); its files do not fit together'
+            ) from error
+
+    def gpu_bytes(self) -> int:
+        """Return the bytes that its weights take of a GPU."""
+        if self._device.type != 'cuda' or self._module is None:
+            return 0
+        return sum(tensor.nbytes for tensor in self._module.state_dict().values())
+
+    def close(self) -> None:
+        """Free its memory; it is not used afterwards."""
+        self._module = None
+        if self._device.type == 'cuda':
+            torch.cuda.empty_cache()
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a name means; 'auto' is a GPU where there is one.
+
+    Raises:
+        UserError: It is not there.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == 'auto':
+        name = 'cuda' if count else 'cpu'
+    device = torch.device(name)
+    if device.type == 'cuda' and (device.index or 0) >= count:
+        raise UserError(
+            f"models.device {name!r}: torch can use {count} GPUs here; set 'auto' or 'cpu'"
+        )
+    return device
+
+
+def _folder(model: str) -> Path:
+    """Return the folder of a model; one of the hub is copied to the cache if it is not there."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if not HUB_NAME.fullmatch(model):
+        raise UserError(f'{model}: no such folder; give one that holds config.json and weights')
+    import huggingface_hub as hub
+
+    try:
+        cached = Path(hub.snapshot_download(model, allow_patterns=FILES, local_files_only=True))
+        if all(any(cached.glob(pattern)) for pattern in FILES[:3]):
+            return cached
+    except (OSError, ValueError):
+        pass  # not in the cache
+    try:
+        return Path(hub.snapshot_download(model, allow_patterns=FILES))
+    except Exception as error:
+        raise UserError(
+            f'{model}: no such folder, and cannot be copied from the hub ({_line(error)}); '
+            'give a folder that holds it'
+        ) from None
+
+
+def _config(folder: Path, kind: Kind) -> Any:
+    where = folder / 'config.json'
+    model_type = str(_json(where).get('model_type'))
+    _, known = KINDS[kind]
+    if model_type not in known:
+        some = ', '.join([name for name in known if 'doc' not in name and 'ocr' not in name][:12])
+        raise UserError(f'{where}: {model_type!r:.40} is no network for {kind}; known: {some}, …')
+    try:
+        return transformers.AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:
+        raise UserError(f'{where}: cannot be read ({_line(error)}); copy it again') from None
+
+
+def _module(folder: Path, config: Any, kind: Kind) -> Any:
+    say = transformers.utils.logging
+    say.set_verbosity_error()  # type: ignore[no-untyped-call]
+    say.disable_progress_bar()  # type: ignore[no-untyped-call]
+    loader, _ = KINDS[kind]
+    try:
+        module, report = loader.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise UserError(
+            f'{folder}: the weights cannot be loaded ({_line(error)}); '
+            'give a folder with model.safetensors of this network'
+        ) from None
+    if missing := sorted(report['missing_keys']):
+        raise UserError(
+            f'{folder}: {len(missing)} weights are missing, such as {missing[0]}; '
+            'these are those of another network'
+        )
+    return module.eval()
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        with file.open('rb') as stream:
+            values = json.loads(stream.read(LARGEST_JSON + 1))
+    except OSError as error:
+        raise UserError(
+            f'{file}: cannot be read ({error.strerror}); copy it from where the weights come from'
+        ) from None
+    except (ValueError, RecursionError):
+        raise UserError(f'{file}: not JSON; copy it from where the weights come from') from None
+    if not isinstance(values, dict):
+        raise UserError(f'{file}: holds no settings; copy it from where the weights come from')
+    return values
+
+
+def _digest(folder: Path) -> str:
+    """Return the SHA-256 of the weights; of a single file the same as `sha256sum` says."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob('*.safetensors')):
+        with file.open('rb') as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of what a library says."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,159 @@
+"""Depth networks of transformers: metres or ratios, by the checkpoint's own word; far is large."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+import tiny_networks
+
+from mot_perception.errors import UserError
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('transformers')
+module = pytest.importorskip('mot_perception.perception.transformers_depth')
+
+SIDE = 56
+"""Images of this size are not scaled by the smallest Depth Anything."""
+
+
+def build(folder, device='cpu', **settings):
+    return module.TransformersDepth(str(folder), device=device, half=False, **settings)
+
+
+@pytest.fixture(scope='module')
+def metric(tmp_path_factory):
+    return tiny_networks.depth_estimator(
+        tmp_path_factory.mktemp('depth') / 'indoor', depth_estimation_type='metric', max_depth=20
+    )
+
+
+@pytest.fixture(scope='module')
+def relative(tmp_path_factory):
+    return tiny_networks.depth_estimator(tmp_path_factory.mktemp('depth') / 'metric-large')
+
+
+@pytest.fixture
+def image():
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 3)
+
+
+def raw(folder, image):
+    """Return what the network says of an image that needs no scaling."""
+    from transformers import AutoModelForDepthEstimation
+
+    network = AutoModelForDepthEstimation.from_pretrained(folder).eval()
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    pixels = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        return network((pixels - mean) / std).predicted_depth[0].numpy()
+
+
+def test_metres(metric, image, device):
+    depth = build(metric, device).estimate(image)
+    assert depth.metric
+    assert depth.map.dtype == np.float32
+    np.testing.assert_allclose(depth.map, raw(metric, image), atol=1e-3)
+
+
+def test_relative_is_turned_round(relative, image, device):
+    """Networks say how near; here larger is farther, and only ratios mean something."""
+    depth = build(relative, device).estimate(image)
+    assert not depth.metric
+    near = raw(relative, image)
+    near = np.maximum(near, near.max() / module.FARTHEST)  # the sky's is nearly 0
+    np.testing.assert_allclose(depth.map * near, 1, rtol=0.01)  # half as near: twice as far
+    assert depth.map.max() / depth.map.min() <= module.FARTHEST * 1.001
+
+
+def test_only_its_own_config_says_what_it_is(relative, metric):
+    """Neither the folder's name nor the preprocessor."""
+    for folder, expected in ((relative, False), (metric, True)):
+        file = folder / 'preprocessor_config.json'
+        before = file.read_text()
+        file.write_text(json.dumps({**json.loads(before), 'depth_estimation_type': 'metric'}))
+        assert build(folder).metric is expected
+        file.write_text(before)
+
+
+@pytest.mark.parametrize('size', [(90, 160), (160, 90), (31, 33), (300, 20), (1, 1)])
+def test_as_large_as_the_image(metric, size):
+    depth = build(metric).estimate(np.full((*size, 3), 90, np.uint8))
+    assert depth.map.shape == size
+    assert np.isfinite(depth.map).all()
+
+
+def test_unknown_is_zero(metric, image):
+    estimator = build(metric)
+    with torch.no_grad():
+        for parameter in estimator._network._module.parameters():
+            parameter.fill_(math.nan)
+    assert (estimator.estimate(image).map == 0).all()
+
+
+def test_name_and_memory(metric, device):
+    estimator = build(metric, device)
+    assert estimator.name.startswith('indoor (sha256 ')
+    assert (estimator.gpu_bytes() > 0) == device.startswith('cuda')
+    estimator.close()
+
+
+def test_half_precision(metric, image, device):
+    if not device.startswith('cuda'):
+        pytest.skip('half precision is for GPUs: --device cuda')
+    half = module.TransformersDepth(str(metric), device=device, half=True)
+    exact = build(metric, device).estimate(image).map
+    np.testing.assert_allclose(half.estimate(image).map, exact, atol=0.2)
+
+
+class TestDisparity:
+    def test_by_hand(self):
+        disparity = np.array([[4, 2, 1, 0.01, 0, -1, np.nan, np.inf]], np.float32)
+        depth = module._from_disparity(disparity)
+        np.testing.assert_allclose(depth[0, :6], [0.25, 0.5, 1, 25, 25, 25])
+        assert np.isnan(depth[0, 6])
+        assert depth[0, 7] == 0
+
+    @pytest.mark.parametrize('value', [0, -1, np.nan])
+    def test_nothing_is_known(self, value):
+        assert (module._from_disparity(np.full((2, 3), value, np.float32)) == 0).all()
+
+
+class TestDepthPro:
+    @pytest.fixture(scope='class', params=[True, False], ids=['with fov', 'without'])
+    def folder(self, request, tmp_path_factory):
+        return tiny_networks.depth_estimator(
+            tmp_path_factory.mktemp('depth') / 'pro', 'depth_pro', use_fov_model=request.param
+        )
+
+    def test_metres_need_the_field_of_view(self, folder, image):
+        estimator = build(folder)
+        assert estimator.metric == estimator._network.config.use_fov_model
+        assert estimator.estimate(image).map.shape == (SIDE, SIDE)
+
+    def test_by_hand(self):
+        """The same inverse depth means twice the distance where the focal length is twice."""
+        inverse = np.array([[0.5, 0.0, 1e9]], np.float32)
+        width, degrees = 640, 60
+        focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
+        metres = module._from_depth_pro(inverse, degrees)
+        np.testing.assert_allclose(metres, [[focal / width / 0.5, 1e4, 1e-4]], rtol=1e-5)
+
+
+class TestMeaning:
+    def test_dpt_says_how_near(self, tmp_path, image):
+        depth = build(tiny_networks.depth_estimator(tmp_path / 'dpt', 'dpt')).estimate(image)
+        assert not depth.metric
+
+    @pytest.mark.parametrize('kind', ['zoedepth', 'glpn', 'dpt'])
+    def test_nobody_knows(self, kind):
+        from transformers import AutoConfig, Dinov2Config
+
+        backbone = {'backbone_config': Dinov2Config()} if kind == 'dpt' else {}
+        config = AutoConfig.for_model(kind, **backbone)
+        with pytest.raises(UserError, match=f'folder: what the numbers of .{kind}. mean'):
+            module._meaning(config, 'folder')
