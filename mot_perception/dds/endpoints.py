@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cyclonedds.core import DDSException, DDSStatus
@@ -110,6 +111,7 @@ class DdsPublisher:
         self.entity: Any = writer
         self._report = report
         self.lost = 0
+        self._writing = Lock()
         self._open = True
         writer.set_status_mask(DDSStatus.OfferedIncompatibleQos)
 
@@ -128,19 +130,16 @@ class DdsPublisher:
 
         Raises:
             ValueError: That is no message.
+            DDSException: Cyclone refuses it.
         """
         if len(data) <= ENCAPSULATION:
             raise ValueError(f'{self.offered.topic}: {len(data)} bytes are no message')
-        try:
-            sent = self._open and write_bytes(self.entity, data)
-        except DDSException:
-            if self._open:
-                raise
-            return
-        if not sent and self._open:
+        with self._writing:  # so that the writer does not go away meanwhile
+            if not self._open or write_bytes(self.entity, data):
+                return
             self.lost += 1
-            if self.lost == 1:
-                self._report(f'{self.offered.topic}: a subscriber lags behind; messages are lost')
+        if self.lost == 1:
+            self._report(f'{self.offered.topic}: a subscriber lags behind; messages are lost')
 
     def look(self) -> None:
         """Report subscribers that cannot be reached.
@@ -157,7 +156,8 @@ class DdsPublisher:
 
     def close(self) -> None:
         """Publish nothing any more."""
-        self._open = False
+        with self._writing:
+            self._open = False
 
 
 def _matched(status: Callable[[], Any]) -> int:

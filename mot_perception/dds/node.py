@@ -12,10 +12,9 @@ from cyclonedds.domain import DomainParticipant
 from cyclonedds.pub import DataWriter
 from cyclonedds.qos import Policy, Qos
 from cyclonedds.sub import DataReader
-from cyclonedds.topic import Topic
 from cyclonedds.util import duration
 
-from mot_perception.dds.carrier import carrier_type, quality
+from mot_perception.dds.carrier import RawTopic, quality
 from mot_perception.dds.domain import domain_id, open_domain
 from mot_perception.dds.endpoints import DdsPublisher, DdsSubscription
 from mot_perception.dds.neighbours import Publication, participants, publications, why_silent
@@ -91,6 +90,11 @@ class DdsNode:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def full_name(self) -> str:
+        """Namespace and name, as `ros2 node list` has it."""
+        return f'{self.namespace.rstrip("/")}/{self.name}'
 
     def resolve(self, name: str) -> str:
         """Return the full name of a topic: 'tracks', '~/markers' or '/tracks'.
@@ -179,8 +183,8 @@ class DdsNode:
         self._participant._delete(self._participant._ref)  # with all that belongs to it
         del self._domain  # the last node of a domain takes it along
 
-    def _topic(self, of: Publication) -> Topic[Any]:
-        return Topic(self._participant, dds_topic(of.topic), carrier_type(of.msgtype))
+    def _topic(self, of: Publication) -> RawTopic:
+        return RawTopic(self._participant, dds_topic(of.topic), of.msgtype)
 
     def _add(self, endpoint: Any, to: list[Any]) -> None:
         with self._changing:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cyclonedds.pub import DataWriter
-from cyclonedds.topic import Topic
 
-from mot_perception.dds.carrier import carrier_type, quality, write_bytes
+from mot_perception.dds.carrier import RawTopic, quality, write_bytes
 from mot_perception.messages.cdr import write_message
 from mot_perception.messages.typestore import typestore
 
@@ -37,7 +36,7 @@ class RosGraph:
 
     def __init__(self, participant: DomainParticipant, name: str, namespace: str) -> None:
         self._participant, self._name, self._namespace = participant, name, namespace
-        topic = Topic(participant, TOPIC, carrier_type(MSGTYPE))
+        topic = RawTopic(participant, TOPIC, MSGTYPE)
         quality_of_service = quality(
             reliable=True, depth=1, latched=True, user_data=f'typehash={HASH};'
         )
