@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mot_perception.bags.sequence import Item, Sequence
     from mot_perception.config import Config
+    from mot_perception.models import Models
     from mot_perception.types import Frame, TrackedFrame, Tracks
 
 
@@ -39,7 +40,7 @@ class SequenceRun:
         size: Image width and height, pixels.
         picture: The frame with an image and the most tracks, or None.
         picture_frame: Its number, from 1.
-        unusable: Detections that are no boxes: NaN, without size, or inverted.
+        unusable: Detections of the input that are no boxes: NaN, without size, or inverted.
     """
 
     sequence: Sequence
@@ -63,9 +64,10 @@ class _Gathered:
     most: int = -1
     unusable: int = 0
 
-    def add(self, tracked: TrackedFrame, detections: Detections) -> None:
+    def add(self, tracked: TrackedFrame, detections: Detections | None) -> None:
         frame, present = tracked.frame, counted(tracked)
-        self.unusable += len(detections) - int(np.count_nonzero(detections.valid()))
+        if detections is not None:
+            self.unusable += len(detections) - int(np.count_nonzero(detections.valid()))
         self.numbers.append(frame.index + 1)
         ids = self.running(present.id, tracked.reset_count)
         self.tracks.append(replace(present, id=ids))
@@ -87,6 +89,7 @@ def record(
     sequence: Sequence,
     items: Iterable[Item],
     config: Config,
+    models: Models,
     *,
     bag: Path | None = None,
     video: Path | None = None,
@@ -95,25 +98,27 @@ def record(
 
     Args:
         sequence: Where the items come from.
-        items: Frames with their detections.
+        items: Frames with their detections; the detector looks where the sequence has none.
         config: Of the pipeline.
+        models: What the configuration asks for.
         bag: Folder of the tracks bag to make, or None.
         video: Annotated video to make, or None.
 
     Raises:
         UserError: The input is malformed or has no frame, or an output cannot be written.
     """
-    pipeline, gathered = Pipeline(config), _Gathered()
+    pipeline, gathered = Pipeline(config, models), _Gathered()
+    class_names = sequence.class_names if sequence.has_detections else models.class_names
     with ExitStack() as stack:
         writers: list[TracksBagWriter | AnnotatedVideoWriter] = []
         if bag is not None:
-            writers.append(
-                stack.enter_context(TracksBagWriter(bag, class_names=sequence.class_names))
-            )
+            writers.append(stack.enter_context(TracksBagWriter(bag, class_names=class_names)))
         if video is not None:
             writers.append(stack.enter_context(AnnotatedVideoWriter(video, fps=sequence.fps)))
         for item in items:
-            detections = item.detections or Detections.empty()
+            detections = item.detections
+            if detections is None and sequence.has_detections:
+                detections = Detections.empty()
             tracked = pipeline.step(item.frame, detections)
             gathered.add(tracked, detections)
             for writer in writers:

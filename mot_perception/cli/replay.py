@@ -15,7 +15,7 @@ from rich.table import Table
 from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mot_perception.cli.recording import SequenceRun
     from mot_perception.config import Config
     from mot_perception.evaluation.scores import Scores
+    from mot_perception.models import Models
 
 
 RECORD = 'run.json'
@@ -39,7 +40,8 @@ class ReplayResult:
         runs: Rows and times of each sequence.
         scores: Metrics, where there is ground truth and they were wanted.
         frames: Frames of all sequences.
-        seconds: Wall time of reading, tracking and writing.
+        seconds: Wall time of loading, reading, tracking and writing.
+        models: Which model was used by its role.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class ReplayResult:
     scores: Scores | None
     frames: int
     seconds: float
+    models: Mapping[str, str]
 
 
 def replay(
@@ -63,7 +66,8 @@ def replay(
         str, typer.Option('--config', '-c', help='YAML file, or: motion, selftrencmot.')
     ] = 'motion',
     detections: Annotated[
-        Path | None, typer.Option(help='det.txt for an input that has no detections.')
+        Path | None,
+        typer.Option(help='det.txt for an input without detections, instead of the detector.'),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(min=0.001, max=10000, help='Where the input does not say it.')
@@ -95,9 +99,10 @@ def replay(
     start = perf_counter()
     with whole(out, force=force, sign=RECORD) as folder:
         sequences = _open(source, settings, detections)
+        models = _load(settings, sequences)
         folder.mkdir()
         with progress_bar(quiet=quiet) as bar:
-            runs = [_run(s, settings, folder, bar, len(sequences) > 1) for s in sequences]
+            runs = [_run(s, settings, models, folder, bar, len(sequences) > 1) for s in sequences]
         if interpolate:
             runs = [_interpolated(run) for run in runs]
         result = ReplayResult(
@@ -106,6 +111,7 @@ def replay(
             _scores(runs) if evaluate else None,
             sum(run.frames for run in runs),
             perf_counter() - start,
+            models.names,
         )
         _write(result, settings, folder, source)
     if not quiet:
@@ -139,8 +145,30 @@ def _open(source: Path, config: Config, detections: Path | None) -> list[Sequenc
         return [_with_detections(sequences[0], detections, score_range)]
     for sequence in sequences:
         if not sequence.has_detections:
-            raise UserError(f'{sequence.name}: has no detections; give --detections det.txt')
+            _check_detectable(sequence, config)
     return sequences
+
+
+def _check_detectable(sequence: Sequence, config: Config) -> None:
+    if not sequence.has_images:
+        raise UserError(
+            f'{sequence.name}: has neither detections nor images; give --detections det.txt'
+        )
+    if config.detector.backend == 'topic':
+        raise UserError(
+            f'{sequence.name}: has no detections; give --detections det.txt, or set '
+            "detector.backend to 'hog' or 'transformers'"
+        )
+
+
+def _load(config: Config, sequences: list[Sequence]) -> Models:
+    """Load the models that these sequences need: no detector where all have detections."""
+    from mot_perception.config import DetectorConfig
+    from mot_perception.models import load_models
+
+    if all(sequence.has_detections for sequence in sequences):
+        config = config.model_copy(update={'detector': DetectorConfig(backend='topic')})
+    return load_models(config)
 
 
 def _with_detections(
@@ -169,7 +197,7 @@ def _with_detections(
 
 
 def _run(
-    sequence: Sequence, config: Config, folder: Path, bar: Bar, one_of_many: bool
+    sequence: Sequence, config: Config, models: Models, folder: Path, bar: Bar, one_of_many: bool
 ) -> SequenceRun:
     from mot_perception.cli.recording import record
 
@@ -179,6 +207,7 @@ def _run(
         sequence,
         bar.track(sequence, sequence.name, sequence.length),
         config,
+        models,
         bag=bag if config.output.bag else None,
         video=video if config.output.video and sequence.has_images else None,
     )
@@ -211,7 +240,9 @@ def _write(result: ReplayResult, config: Config, folder: Path, source: Path) -> 
     seconds = _stage_seconds(result.runs)
     inputs = [file for run in result.runs for file in run.sequence.input_files]
     lengths = {run.sequence.name: run.frames for run in result.runs}
-    (folder / RECORD).write_text(run_record(config, inputs, seconds, lengths), 'utf-8')
+    (folder / RECORD).write_text(
+        run_record(config, result.models, inputs, seconds, lengths), 'utf-8'
+    )
     if config.output.report:
         _write_report(result, config, folder / 'report.html', source, seconds)
 
@@ -245,6 +276,7 @@ def _write_report(
         'frames': result.frames,
         'frames/s': round(result.frames / result.seconds, 1),
         'version': mot_perception.__version__,
+        **result.models,
         'configuration': config.model_dump(mode='json'),
     }
     write_report(
@@ -279,6 +311,8 @@ def _print(result: ReplayResult) -> None:
         median, high = np.percentile(seconds, (50, 95)) * 1e3
         stages.add_row(stage, f'{median:.3f}', f'{high:.3f}')
     console.print(stages)
+    for role, name in result.models.items():
+        console.print(f'{role}: {name}', highlight=False)
     if unusable := sum(run.unusable for run in result.runs):
         console.print(f'{unusable} detections have NaN or no size and were left out')
     rate = result.frames / result.seconds

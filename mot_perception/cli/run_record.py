@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 
     from mot_perception.config import Config
 
-LIBRARIES = 'numpy', 'scipy', 'numba', 'opencv-python-headless', 'rosbags', 'trackeval'
+LIBRARIES = (
+    'numpy',
+    'scipy',
+    'numba',
+    'opencv-python-headless',
+    'rosbags',
+    'trackeval',
+    'torch',
+    'transformers',
+)
 ONE_BY_ONE = 20
 """A folder with more inputs than this (images) gets one hash for all of them."""
 
 
 def run_record(
     config: Config,
+    models: Mapping[str, str],
     inputs: Iterable[Path],
     seconds: Mapping[str, NDArray[np.float64]],
     frames: Mapping[str, int],
@@ -37,6 +47,7 @@ def run_record(
 
     Args:
         config: What the run was configured with.
+        models: Which model was used by its role.
         inputs: All files that were read.
         seconds: Time each stage took, per frame.
         frames: Number of frames of each sequence.
@@ -44,6 +55,7 @@ def run_record(
     record = {
         'versions': _versions(),
         'configuration': config.model_dump(mode='json'),
+        'models': dict(models),
         'frames': dict(frames),
         'milliseconds': {name: _summary(values) for name, values in seconds.items()},
         'sha256': _hashes(inputs),

@@ -98,7 +98,8 @@ class Preprocessing(BaseModel):
 
         As scaling is done with bytes, the result differs from Pillow's by one at most.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+        own = np.require(image, np.uint8, ['C', 'W'])  # torch warns of what is read-only
+        pixels = torch.from_numpy(own).permute(2, 0, 1)[None]
         size = self.target(*image.shape[:2])
         if size != image.shape[:2]:
             mode = MODES[self.resample]

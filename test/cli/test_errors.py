@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path  # noqa: TC003
 
+import cv2
+import numpy as np
 import pytest
 from test_verbs import make_sequence
 
@@ -77,9 +79,20 @@ class TestInput:
         assert part in fails('replay', sequence, '--out', tmp_path / 'out')
         assert left_behind(tmp_path) == []
 
-    def test_no_detections(self, fails, sequence, tmp_path):
+    def test_neither_detections_nor_images(self, fails, sequence, tmp_path):
         (sequence / 'det/det.txt').unlink()
-        assert '--detections' in fails('replay', sequence, '--out', tmp_path / 'out')
+        line = fails('replay', sequence, '--out', tmp_path / 'out')
+        assert 'apart: has neither detections nor images; give --detections' in line
+
+    def test_no_detections(self, fails, tmp_path):
+        (tmp_path / 'apart').mkdir()
+        cv2.imwrite(str(tmp_path / 'apart/0.png'), np.zeros((48, 64, 3), np.uint8))
+        config = tmp_path / 'c.yaml'
+        config.write_text('detector: {backend: topic}')
+        arguments = 'replay', tmp_path / 'apart', '--fps', 9, '--out', tmp_path / 'out'
+        line = fails(*arguments, '--config', config)
+        assert 'apart: has no detections; give --detections det.txt, or set detector.b' in line
+        assert left_behind(tmp_path) == ['c.yaml']
 
     def test_one_det_file_for_a_set(self, fails, tmp_path):
         for name in ('a', 'b'):
@@ -129,6 +142,17 @@ class TestConfiguration:
         config.write_text('tracker: {maxage: 3}')
         line = fails('replay', sequence, '--config', config, '--out', tmp_path / 'out')
         assert 'did you mean tracker.max_age?' in line
+
+    @pytest.mark.parametrize('role', ['detector', 'depth'])
+    def test_model_that_is_not_there(self, fails, tmp_path, role):
+        pytest.importorskip('transformers')
+        (tmp_path / 'apart').mkdir()
+        cv2.imwrite(str(tmp_path / 'apart/0.png'), np.zeros((48, 64, 3), np.uint8))
+        config = tmp_path / 'c.yaml'
+        config.write_text(f'{role}: {{backend: transformers, model: ./nowhere}}')
+        arguments = 'replay', tmp_path / 'apart', '--fps', 9, '--out', tmp_path / 'out'
+        assert './nowhere: no such folder' in fails(*arguments, '--config', config)
+        assert left_behind(tmp_path) == ['c.yaml']
 
     def test_topics_that_are_not_there(self, fails, tmp_path):
         from mot_perception.cli.scene import scene

@@ -9,11 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tiny_networks
 
 import mot_perception
 from mot_perception.bags.mot import read_mot
 from mot_perception.bags.reader import open_bag
 from mot_perception.bags.scene_bag import SceneBagWriter
+from mot_perception.bags.tracks_bag import read_tracks
 from mot_perception.cli.bench import bench
 from mot_perception.cli.demo import demo
 from mot_perception.cli.evaluate import evaluate
@@ -67,6 +69,17 @@ def make_sequence(folder: Path, frames: int = 20) -> Path:
         'imWidth=640\nimHeight=360\n'
     )
     return folder
+
+
+def class_names(bag: Path) -> set[str]:
+    """Names of the classes of all objects in a bag of tracks."""
+    from rosbags.highlevel import AnyReader
+
+    from mot_perception.messages.typestore import typestore
+
+    with AnyReader([bag], default_typestore=typestore()) as reader:
+        messages = [reader.deserialize(m[2], m[0].msgtype) for m in reader.messages()]
+    return {found.class_name for message in messages for found in message.objects}
 
 
 def columns(found):
@@ -186,6 +199,58 @@ class TestReplay:
         config.write_text('output: {video: false, bag: false, report: false}')
         made = replay(bag, out=tmp_path / 'out', config=str(config), quiet=True)
         assert sorted(path.name for path in made.out.iterdir()) == ['hall.txt', 'run.json']
+
+
+class TestModels:
+    @pytest.fixture(scope='class')
+    def images(self, tmp_path_factory) -> Path:
+        """Four people, whom nobody has detected."""
+        folder = tmp_path_factory.mktemp('models') / 'street'
+        folder.mkdir()
+        for moment in make_scene(figures=4, frames=12, width=480, height=270, seed=5):
+            cv2.imwrite(str(folder / f'{moment.frame.index:04d}.png'), moment.frame.image)
+        return folder
+
+    def test_detects_where_nobody_has(self, images, tmp_path, capsys):
+        made = replay(images, fps=30, out=tmp_path / 'out')
+        assert len(np.unique(made.runs[0].rows.id)) >= 2
+        name = f'hog (OpenCV {cv2.__version__})'
+        assert f'detector: {name}\n' in capsys.readouterr().out
+        assert json.loads((made.out / 'run.json').read_text('utf-8'))['models'] == {
+            'detector': name
+        }
+        assert len(made.runs[0].seconds['detection']) == 12
+        assert name in (made.out / 'report.html').read_text('utf-8')
+
+    def test_names_of_the_detectors_classes(self, images, tmp_path):
+        made = replay(images, fps=30, out=tmp_path / 'out', quiet=True)
+        assert class_names(made.out / 'tracks') == {'person'}
+
+    def test_names_of_the_topics_classes(self, result):
+        assert class_names(result.out / 'tracks') == {'person'}
+
+    def test_detections_of_the_input_come_first(self, bag, tmp_path):
+        """No detector is even loaded."""
+        config = tmp_path / 'c.yaml'
+        config.write_text('detector: {backend: transformers, model: ./nowhere}')
+        made = replay(bag, out=tmp_path / 'out', config=str(config), quiet=True)
+        assert made.models == {}
+        assert 'detection' not in made.runs[0].seconds
+
+    @pytest.mark.parametrize(
+        ('backend', 'metric'), [('none', False), ('topic', True), ('transformers', False)]
+    )
+    def test_depth_is_the_one_that_is_asked_for(self, bag, tmp_path, backend, metric):
+        """The bag has depth in metres, the network's is relative."""
+        config = tmp_path / 'c.yaml'
+        model = ''
+        if backend == 'transformers':
+            model = tiny_networks.depth_estimator(tmp_path / 'far')
+        config.write_text(f'depth: {{backend: {backend}, model: "{model}"}}')
+        made = replay(bag, out=tmp_path / 'out', config=str(config), quiet=True)
+        assert ('depth' in made.runs[0].seconds) == (backend == 'transformers')
+        assert ('object depth' in made.runs[0].seconds) == (backend != 'none')
+        assert all(found.depth_is_metric == metric for found in read_tracks(made.out / 'tracks'))
 
 
 class TestTime:

@@ -84,6 +84,17 @@ def test_colours_are_swapped():
     assert pixels.amax((1, 2)).tolist() == [0, 0, 200]
 
 
+@pytest.mark.filterwarnings('error')
+def test_views_and_what_is_read_only():
+    image = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
+    steps = read_preprocessing({'do_resize': False}, 'file')
+    expected = steps(image.copy())
+    image.setflags(write=False)
+    assert (steps(image) == expected).all()
+    assert (steps(np.repeat(image, 2, axis=1)[:, ::2]) == expected).all()
+    assert (steps(image[::-1]) == expected.flip(1)).all()
+
+
 def test_normalisation_by_a_naive_loop():
     image = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
