@@ -1,4 +1,6 @@
-"""Package data that lives outside the package: messages and configurations, as in a ROS tree."""
+"""What lives outside the package as in ROS: messages, configurations, launch files."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
@@ -7,14 +9,19 @@ from setuptools import find_namespace_packages, setup
 SHARE = 'share/mot_perception'
 
 
-def files(folder: str) -> tuple[str, list[str]]:
-    """Return a folder below share/ with the files that go there."""
-    return f'{SHARE}/{folder}', sorted(str(file) for file in Path(folder).glob('*.*'))
+def files(folder: Path) -> list[tuple[str, list[str]]]:
+    """Return each folder below share/ with the files that go there, sub folders too."""
+    here = sorted(str(entry) for entry in folder.iterdir() if entry.is_file())
+    below = [it for it in sorted(folder.iterdir()) if it.is_dir() and it.name != '__pycache__']
+    return [(f'{SHARE}/{folder}', here), *(pair for it in below for pair in files(it))]
 
 
 setup(
     # Namespace packages too: folders that hold only message definitions or templates.
     packages=find_namespace_packages(include=['mot_perception', 'mot_perception.*']),
-    package_data={'': ['py.typed', '*.msg', 'LICENSE', '*.html', '*.css', '*.js']},
-    data_files=[(SHARE, ['package.xml']), files('msg'), files('config')],
+    package_data={'': ['py.typed', '*.msg', '*.html', '*.css', '*.js']},
+    data_files=[
+        (SHARE, ['package.xml']),
+        *(pair for folder in ('msg', 'config', 'launch') for pair in files(Path(folder))),
+    ],
 )

@@ -52,8 +52,8 @@ class Own(LifecycleNode):
             'ReliabilityPolicy has no BEST_EFFORTS',
         ),
         (
-            'from rclpy.lifecycle import TransitionCallbackReturn as T\nT.SUCCES',
-            'has no SUCCES',
+            'from rclpy.lifecycle import TransitionCallbackReturn as T\nT.SUCCEEDED',
+            'has no SUCCEEDED',
         ),
         (
             'from diagnostic_msgs.msg import DiagnosticStatus\nDiagnosticStatus.WARNING',
@@ -67,7 +67,7 @@ class Own(LifecycleNode):
             'from sensor_msgs.msg import Image\nimage = Image()\nimage.header.stamp.secs = 1',
             'Time has no secs',
         ),
-        ('from sensor_msgs.msg import Image\nImage(heigth=1)', 'no argument heigth'),
+        ('from sensor_msgs.msg import Image\nImage(tall=1)', 'no argument tall'),
         ('from std_srvs.srv import SetBool\nSetBool.Request(on=True)', 'no argument on'),
         (
             'from std_srvs.srv import Trigger\ndef f(r: Trigger.Response): r.ok = True',
