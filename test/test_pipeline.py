@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mot_perception import pipeline as module
-from mot_perception.config import Config, load_config
+from mot_perception.config import Config, DetectorConfig, MasksConfig, load_config
 from mot_perception.depthseg.fusion import fuse
+from mot_perception.errors import UserError
 from mot_perception.models import Models
 from mot_perception.perception.grid import sample
 from mot_perception.perception.masks import DepthConsistentMasks
+from mot_perception.perception.protocols import Depth
 from mot_perception.pipeline import Pipeline
-from mot_perception.types import Detections, Frame, TrackState
+from mot_perception.trackers.settings import TrackerConfig
+from mot_perception.types import CameraModel, Detections, Frame, TrackState
 
 WIDTH, HEIGHT, FPS = 320, 180, 30
 FULL = load_config('selftrencmot')
@@ -60,6 +65,39 @@ def test_depth_is_that_of_the_matched_detection():
     tracks = tracked.tracks
     np.testing.assert_allclose(tracks.depth, np.array([3, 5])[tracks.detection])
     np.testing.assert_allclose(tracks.depth_stddev, 0)
+
+
+def test_depth_without_masks_is_that_of_the_box():
+    settings = FULL.model_dump()
+    settings |= {'masks': {'backend': 'none'}, 'depthseg': {'backend': 'none'}}
+    pipeline = Pipeline(Config.model_validate(settings))
+    for index in range(5):
+        tracked = pipeline.step(*moment(index))
+    assert tracked.depth_is_metric
+    np.testing.assert_allclose(tracked.tracks.depth, np.array([3, 5])[tracked.tracks.detection])
+
+
+@pytest.mark.parametrize('seen', [True, False])
+def test_with_a_camera_objects_are_placed_in_3d(seen):
+    """The red one is 2 px further right in every frame: 60 px/s at 3 m and 300 px of focal length.
+
+    An unseen one is predicted, also in a frame without depth.
+    """
+    camera = CameraModel(WIDTH, HEIGHT, 300, 300, WIDTH / 2, HEIGHT / 2)
+    pipeline = Pipeline(FULL)
+    for index in range(30):
+        frame, detections = moment(index)
+        pipeline.step(replace(frame, camera=camera), detections)
+    frame, detections = moment(30, depth=seen)
+    if not seen:
+        detections = Detections.empty()
+    tracks = pipeline.step(replace(frame, camera=camera), detections).tracks
+    red = tracks.position[:, 2] < 4
+    np.testing.assert_allclose(
+        tracks.position[red], [[(100 - 160) / 100, (100 - 90) / 100, 3]], atol=0.02
+    )
+    np.testing.assert_allclose(tracks.linear_velocity[red], [[0.6, 0, 0]], atol=0.05)
+    assert np.isfinite(tracks.position_covariance).all()
 
 
 def test_depth_of_an_unseen_object_is_unknown():
@@ -222,3 +260,140 @@ def test_the_past_mask_lies_on_the_depth_that_is_asked_for(monkeypatch, choice, 
     np.testing.assert_array_equal(used[-2], sample(moments[1][0].depth))
     np.testing.assert_array_equal(used[-1], sample(moments[index][0].depth))
     assert not np.array_equal(*(sample(each[0].depth) for each in moments))
+
+
+class _Finds:
+    """A detector that remembers what it has seen."""
+
+    class_names = ('person',)
+    name = 'finds'
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def detect(self, images):
+        self.seen += images
+        return [moment(0)[1] for _ in images]
+
+
+class _Far:
+    """Depth of an image: its left half is near."""
+
+    name = 'far'
+
+    def __init__(self, metric: bool) -> None:
+        self.metric = metric
+
+    def estimate(self, image):
+        depth = np.full(image.shape[:2], 6, np.float32)
+        depth[:, : WIDTH // 2] = 2
+        return Depth(depth, self.metric)
+
+
+class TestDetection:
+    def test_looks_where_no_detections_are_given(self):
+        finder = _Finds()
+        pipeline = Pipeline(Config(), Models(detector=finder))
+        frame, expected = moment(0)
+        tracked = pipeline.step(frame, None)
+        assert len(finder.seen) == 1
+        assert finder.seen[0] is frame.image
+        np.testing.assert_array_equal(tracked.tracks.xyxy, expected.xyxy)
+        assert len(pipeline.timings['detection']) == 1
+
+    @pytest.mark.parametrize('given', [moment(0)[1], Detections.empty()], ids=['some', 'none'])
+    def test_takes_what_is_given(self, given):
+        finder = _Finds()
+        pipeline = Pipeline(Config(), Models(detector=finder))
+        tracked = pipeline.step(moment(0)[0], given)
+        assert len(tracked.tracks) == len(given)
+        assert finder.seen == []
+        assert 'detection' not in pipeline.timings
+
+    def test_no_detector(self):
+        pipeline = Pipeline(Config(), Models())
+        with pytest.raises(UserError, match=r"set detector\.backend to 'hog'"):
+            pipeline.step(moment(0)[0], None)
+
+    def test_no_image(self):
+        pipeline = Pipeline(Config(), Models(detector=_Finds()))
+        with pytest.raises(UserError, match='nor an image'):
+            pipeline.step(moment(0, image=False)[0], None)
+
+    def test_models_are_shared(self):
+        finder = _Finds()
+        one, other = (Pipeline(Config(), Models(detector=finder)) for _ in range(2))
+        for pipeline in (one, other, one):
+            tracked = pipeline.step(moment(0)[0], None)
+        assert len(finder.seen) == 3
+        assert tracked.frame_index == 1
+
+    def test_loads_what_is_not_given(self):
+        tracked = Pipeline(Config()).step(moment(0)[0], None)
+        assert len(tracked.tracks) == 0  # there are only rectangles
+
+
+class TestDepth:
+    @pytest.mark.parametrize('masks', ['none', 'depth'])
+    @pytest.mark.parametrize('metric', [True, False])
+    def test_estimated(self, masks, metric):
+        config = Config.model_validate(
+            {
+                'depth': {'backend': 'transformers', 'model': 'far'},
+                'masks': {'backend': masks},
+            }
+        )
+        loaded = DepthConsistentMasks() if masks == 'depth' else None
+        pipeline = Pipeline(config, Models(depth=_Far(metric), masks=loaded))
+        tracked = pipeline.step(*moment(0))  # whose own depth is another
+        np.testing.assert_allclose(tracked.tracks.depth, [2, 6])
+        assert tracked.depth_is_metric == metric
+        np.testing.assert_array_equal(np.unique(tracked.frame.depth), [2, 6])
+        assert len(pipeline.timings['depth']) == 1
+
+    def test_estimated_only_in_images(self):
+        config = Config.model_validate({'depth': {'backend': 'transformers', 'model': 'far'}})
+        pipeline = Pipeline(config, Models(depth=_Far(True)))
+        tracked = pipeline.step(*moment(0, image=False))
+        assert np.isnan(tracked.tracks.depth).all()
+        assert not tracked.depth_is_metric
+
+    def test_of_the_camera(self):
+        pipeline = Pipeline(Config.model_validate({'depth': {'backend': 'topic'}}), Models())
+        tracked = pipeline.step(*moment(0))
+        np.testing.assert_allclose(tracked.tracks.depth, [3, 5])
+        assert tracked.depth_is_metric
+
+    def test_none_is_none(self):
+        tracked = Pipeline(Config(), Models()).step(*moment(0))
+        assert tracked.frame.depth is None
+        assert np.isnan(tracked.tracks.depth).all()
+        assert not tracked.depth_is_metric
+
+
+class TestReconfigure:
+    def test_live_settings(self):
+        pipeline = Pipeline(FULL)
+        for index in range(5):
+            before = pipeline.step(*moment(index))
+        tracker = FULL.tracker.model_copy(update={'high_score': 0.95, 'low_score': 0.92})
+        pipeline.reconfigure(FULL.model_copy(update={'tracker': tracker}))
+        after = pipeline.step(*moment(5))
+        assert after.tracks.id.tolist() == before.tracks.id.tolist()
+        assert (after.tracks.state == TrackState.COASTING).all()
+
+    @pytest.mark.parametrize(
+        'other',
+        [
+            FULL.model_copy(update={'masks': MasksConfig()}),
+            FULL.model_copy(update={'detector': DetectorConfig(score=0.5)}),
+            FULL.model_copy(update={'tracker': TrackerConfig(motion='size_aspect')}),
+        ],
+        ids=['masks', 'detector', 'tracker'],
+    )
+    def test_others(self, other):
+        pipeline = Pipeline(FULL)
+        pipeline.step(*moment(0))
+        with pytest.raises(UserError, match='change'):
+            pipeline.reconfigure(other)
+        assert len(pipeline.step(*moment(1)).tracks) == 2
