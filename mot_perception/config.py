@@ -184,6 +184,9 @@ class StreamConfig(Section):
     stale_after: float = Field(
         2.0, gt=0, le=3600, description='Seconds without a frame after which diagnostics warn.'
     )
+    publish_embeddings: bool = Field(
+        False, description='Fill the embedding of each object: its appearance, where there is one.'
+    )
 
     @model_validator(mode='after')
     def _named(self) -> Self:

@@ -90,6 +90,11 @@ class NodePorts:
         publisher = self._publishers.get((camera, output))
         return publisher is not None and publisher.get_subscription_count() > 0
 
+    def has_field(self, output: str, field: str) -> bool:
+        """Return whether the installed messages of an output have a field."""
+        kind = message_class(OUTPUTS[self._task][output].msgtype)
+        return kind is not None and field in kind.get_fields_and_field_types()
+
     def topic(self, camera: str, role: str) -> str:
         """Return the full name of the topic of an input, remapped."""
         topic = self._inputs[role]

@@ -14,10 +14,9 @@ from mot_perception.runtime.lane import Lane
 from mot_perception.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from mot_perception.models import Models
-
     from mot_perception.config import Config
     from mot_perception.messages.synchronise import Stamped
+    from mot_perception.models import Models
     from mot_perception.runtime.ports import Ports
     from mot_perception.runtime.topics import Task
 

@@ -19,9 +19,8 @@ from mot_perception.types import NANOSECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mot_perception.models import Models
-
     from mot_perception.config import Config
+    from mot_perception.models import Models
     from mot_perception.runtime.ports import Ports
     from mot_perception.runtime.topics import Task
     from mot_perception.types import Frame
@@ -62,7 +61,7 @@ class Lane:
             names,
             score_range=None if score_range == (0, 1) else score_range,
         )
-        self._task = make_task(task, config, models, self._reader.classes)
+        self._task = make_task(task, config, models, self._reader.classes, ports)
         self._receiving = Lock()
         self._index = self._skipped = 0
         self._size: tuple[int, int] | None = None

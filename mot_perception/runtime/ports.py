@@ -14,6 +14,9 @@ class Ports(Protocol):
     def wanted(self, camera: str, output: str) -> bool:
         """Return whether somebody listens to an output."""
 
+    def has_field(self, output: str, field: str) -> bool:
+        """Return whether the messages of an output have a field: their versions differ."""
+
     def topic(self, camera: str, role: str) -> str:
         """Return the full name of the topic of an input."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mot_perception.config import Config
     from mot_perception.messages.detections import ClassIndex
     from mot_perception.models import Models
+    from mot_perception.runtime.ports import Ports
     from mot_perception.runtime.topics import Task
     from mot_perception.types import Frame
 
@@ -70,7 +71,9 @@ class FrameTask(ABC):
         """Apply settings that may change from frame to frame, if there are any."""
 
 
-def make_task(task: Task, config: Config, models: Models, classes: ClassIndex) -> FrameTask:
+def make_task(
+    task: Task, config: Config, models: Models, classes: ClassIndex, ports: Ports
+) -> FrameTask:
     """Return the task of a camera.
 
     Args:
@@ -78,12 +81,14 @@ def make_task(task: Task, config: Config, models: Models, classes: ClassIndex) -
         config: Settings.
         models: Loaded models.
         classes: Knows the names of the classes that detections came with.
+        ports: Know which version of a message is spoken.
 
     Raises:
         UserError: The settings have no model for it.
     """
     if task == 'track':
-        return TrackTask(config, models, classes)
+        metadata = ports.has_field('annotations', 'metadata')
+        return TrackTask(config, models, classes, annotation_metadata=metadata)
     return DetectTask(models) if task == 'detect' else DepthTask(models)
 
 
@@ -92,8 +97,12 @@ class TrackTask(FrameTask):
 
     outputs = tuple(OUTPUTS['track'])
 
-    def __init__(self, config: Config, models: Models, classes: ClassIndex) -> None:
+    def __init__(
+        self, config: Config, models: Models, classes: ClassIndex, *, annotation_metadata: bool
+    ) -> None:
         self._pipeline = Pipeline(config, models)
+        self._annotation_metadata = annotation_metadata
+        self._with_embeddings = config.stream.publish_embeddings
         self._from_outside = config.detector.backend == 'topic'
         self._names = classes.names if self._from_outside else models.class_names
         self._sees = (
@@ -120,11 +129,17 @@ class TrackTask(FrameTask):
         tracked = replace(self._pipeline.step(frame, detections), dropped_frames=dropped)
         self.resets = tracked.reset_count
         self.objects = int((tracked.tracks.state == TrackState.CONFIRMED).sum())
-        yield 'tracks', tracked_objects(tracked, self._names)
+        embeddings = None
+        if self._with_embeddings:
+            embeddings = self._pipeline.tracker.appearance_of(tracked.tracks.id)
+        yield 'tracks', tracked_objects(tracked, self._names, embeddings)
         if 'detections' in listened:
             yield 'detections', matched_detections(tracked, self._names)
         if 'annotations' in listened:
-            yield 'annotations', image_annotations(tracked, self._names)
+            yield (
+                'annotations',
+                image_annotations(tracked, self._names, metadata=self._annotation_metadata),
+            )
         if 'markers' in listened and tracked.depth_is_metric:
             yield 'markers', self._markers(tracked, self._names)
         if 'debug_image' in listened and frame.image is not None:

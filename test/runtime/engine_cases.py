@@ -67,6 +67,9 @@ class World:
     def wanted(self, camera: str, output: str) -> bool:
         return output in self.listened
 
+    def has_field(self, output: str, field: str) -> bool:
+        return True
+
     def topic(self, camera: str, role: str) -> str:
         return f'/{camera}/{role}' if camera else f'/{role}'
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mot_perception.config import Config
 from mot_perception.messages.cdr import read_message
-from mot_perception.messages.typestore import DETECTIONS, IMAGE
+from mot_perception.messages.typestore import DETECTIONS, IMAGE, TRACKS
 from mot_perception.models import Models, load_models
 from mot_perception.pipeline import Pipeline
 from mot_perception.runtime.engine import Engine
@@ -279,6 +279,18 @@ def test_thresholds_change_while_it_works(world):
     world.wait(7)
     engine.stop()
     assert len(world.tracks()[-1].tracks) == 0
+
+
+def test_embeddings_are_published_on_request():
+    world = World()
+    engine = engine_of(
+        world, appearance={'backend': 'stripes'}, stream={'publish_embeddings': True}
+    )
+    engine.start()
+    feed(engine, world, 4)
+    engine.stop()
+    objects = read_message(world.sent[-1][2], TRACKS).objects
+    assert [np.linalg.norm(it.embedding) for it in objects] == pytest.approx([1, 1], abs=1e-5)
 
 
 def test_silence_is_told():
