@@ -57,7 +57,7 @@ class DdsNode:
     ) -> None:
         check_node(name, namespace)
         self.name, self.namespace, self.domain = name, namespace, domain_id(domain)
-        self._report = report or logging.getLogger(__name__).warning
+        self._report = logging.getLogger(__name__).warning if report is None else report
         self._domain = open_domain(self.domain)
         try:
             self._participant = DomainParticipant(
@@ -95,6 +95,11 @@ class DdsNode:
     def full_name(self) -> str:
         """Namespace and name, as `ros2 node list` has it."""
         return f'{self.namespace.rstrip("/")}/{self.name}'
+
+    @property
+    def guid(self) -> str:
+        """What DDS tells our participant by: 32 hexadecimal digits."""
+        return str(self._participant.guid.hex)
 
     def resolve(self, name: str) -> str:
         """Return the full name of a topic: 'tracks', '~/markers' or '/tracks'.
