@@ -77,7 +77,7 @@ class Sequence:
     input_files: list[Path] = field(repr=False)
     frames: Callable[[], Iterator[Item]] = field(repr=False)
     read_ground_truth: Callable[[], MotRows | None] = field(repr=False, default=lambda: None)
-    class_names: Names = ()
+    class_names: Names[str] = ()
 
     def __iter__(self) -> Iterator[Item]:
         """Read the source from its start, one item at a time.
