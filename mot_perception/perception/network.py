@@ -155,11 +155,14 @@ def _config(folder: Path, kind: Kind) -> Any:
         some = ', '.join([name for name in known if 'doc' not in name and 'ocr' not in name][:12])
         raise UserError(f'{where}: {model_type!r:.40} is no network for {kind}; known: {some}, …')
     try:
-        return transformers.AutoConfig.from_pretrained(
+        config = transformers.AutoConfig.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:
         raise UserError(f'{where}: cannot be read ({_line(error)}); copy it again') from None
+    if getattr(config, 'max_depth', 1) is None:
+        config.max_depth = 1  # as transformers read Depth Anything's published files once
+    return config
 
 
 def _module(folder: Path, config: Any, kind: Kind) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import cv2
 import numpy as np
@@ -68,6 +69,15 @@ def test_relative_is_turned_round(relative, image, device):
     near = np.maximum(near, near.max() / module.FARTHEST)  # the sky's is nearly 0
     np.testing.assert_allclose(depth.map * near, 1, rtol=0.01)  # half as near: twice as far
     assert depth.map.max() / depth.map.min() <= module.FARTHEST * 1.001
+
+
+def test_published_files_have_no_largest_depth(relative, image, tmp_path):
+    """Those of Depth Anything V2 say null."""
+    folder = shutil.copytree(relative, tmp_path / 'null')
+    settings = json.loads((folder / 'config.json').read_text())
+    (folder / 'config.json').write_text(json.dumps({**settings, 'max_depth': None}))
+    expected = build(relative).estimate(image)
+    np.testing.assert_array_equal(build(folder).estimate(image).map, expected.map)
 
 
 def test_only_its_own_config_says_what_it_is(relative, metric):
