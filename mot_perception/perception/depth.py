@@ -75,7 +75,8 @@ def box_depth(
     with np.errstate(all='ignore'):  # detections and sizes may be anything
         share = xyxy / (width, height, width, height)
     rows, columns, inside = _lattices(share, depth.shape)
-    values = depth[rows[:, :, None], columns[:, None, :]].reshape(len(xyxy), -1)
+    values = depth[rows[:, :, None], columns[:, None, :]].astype(np.float64)
+    values = values.reshape(len(xyxy), LATTICE**2)
     known = np.isfinite(values) & (values > 0)
     enough = inside & (known.sum(1) >= LEAST_KNOWN * LATTICE**2)
     values = np.where(known & enough[:, None], values, np.nan)
@@ -109,10 +110,10 @@ def _lattices(
     return rows.astype(np.intp), columns.astype(np.intp), inside
 
 
-def _row_median(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def _row_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of what is not NaN in each row; NaN where there is nothing."""
     ordered = np.sort(values, axis=1)  # NaN last
     count = np.isfinite(values).sum(1)
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[1] - 1)
     row = np.arange(len(values))
-    return np.asarray((ordered[row, low] + ordered[row, high]) / 2, np.float64)
+    return np.asarray((ordered[row, low] + ordered[row, high]) / 2)

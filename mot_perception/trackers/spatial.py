@@ -13,7 +13,7 @@ the middle of a person to a centimetre.
 That is also what the spread of depth over the surface is good for. As the error of a median it is
 far too large (neighbouring pixels are not independent, yet a quarter of it is what medians of
 rendered people vary by); as the depth of the body behind its surface it has the right size (14 cm
-of spread, 14 cm of offset for walkers, measured on rendered scenes).
+of spread, 14 cm of offset for walkers; `benchmarks/positions.py`).
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ DOUBTFUL = 6.0
 """Squared Mahalanobis distance beyond which a measurement counts less, in proportion."""
 GATE = 25.0
 """The same, with the offset, beyond which a measurement is another object's."""
-RESTART_NS = NANOSECONDS // 4
-"""A depth that does not fit for so long is right, and the filter is wrong."""
+RESTART = 0.25
+"""Seconds: depths that do not fit for so much longer than others do are right after all."""
 FORGET_NS = 3 * NANOSECONDS
 """Without a depth for so long nothing is known."""
 STILL_PERIOD = 1 / 30
@@ -122,6 +122,10 @@ _ROW = np.dtype(
         ('known', np.bool_),  # the rest means nothing in other rows
         ('moved', np.bool_),  # measured at two times: it has a velocity
         ('measured_ns', np.int64),  # when a depth was last accepted
+        (
+            'doubt',
+            np.float64,
+        ),  # seconds with depths that did not fit, less those with fitting ones
         ('mean', np.float64, 6),  # position, m, and velocity, m/s
         ('covariance', np.float64, (6, 6)),  # of that mean: noise only
         ('offset', np.float64, (3, 3)),  # of the body's middle around that position, m²
@@ -261,8 +265,12 @@ def _correct(states: States, tracks: Tracks, camera: CameraModel, now: int, pass
     seen = (tracks.misses == 0) & (tracks.state != TrackState.REMOVED)
     full = measure(tracks.xyxy, tracks.depth, tracks.depth_stddev, camera)
     fitting = seen & states.fits(full)
-    lost = ~states['known'] | (now - states['measured_ns'] > RESTART_NS)
-    fresh = seen & full.usable & ~fitting & lost
+    strange = seen & full.usable & ~fitting
+    doubt = states['doubt']
+    doubt += (passed or STILL_PERIOD) * (strange.astype(float) - fitting)
+    late = now - states['measured_ns'] > RESTART * NANOSECONDS
+    fresh = strange & (~states['known'] | late | (doubt > RESTART))
+    doubt[fresh | (doubt < 0)] = 0
     direction = _directions(tracks, states, camera)
     aside = seen & ~fitting & ~fresh & states.fits(direction)
     states.correct(fitting, full)

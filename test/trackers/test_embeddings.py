@@ -219,3 +219,15 @@ def test_depthseg_of_a_lost_track_is_no_evidence(missed):
     swapped = Embeddings(None, shapes[::-1], shapes[::-1], np.array([True, True]))
     tracks = show(tracker, 4 + missed, box(100), box(112), embeddings=swapped)
     assert tracks.detection.tolist() == ([0, 1] if missed else [1, 0])
+
+
+def test_a_tracks_look_is_told_by_its_id():
+    tracker = tracker_of()
+    looks = Embeddings(appearance=np.array([NEAR, SAME]))
+    show(tracker, 0, box(0), box(300), embeddings=looks)
+    tracks = show(tracker, 1, box(0), box(300), box(600))
+    ids = np.append(tracks.id[::-1], 99)
+    found = dict(zip(ids.tolist(), tracker.appearance_of(ids), strict=True))
+    np.testing.assert_allclose(found[1], NEAR)
+    np.testing.assert_allclose(found[2], SAME)
+    assert [len(vector) for vector in (found[3], found[99])] == [0, 0]
