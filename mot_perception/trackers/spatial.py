@@ -10,10 +10,9 @@ body behind the surface stay for many frames. So the offset takes no part in the
 is added to the covariance that is reported; else the filter would claim, after a second, to know
 the middle of a person to a centimetre.
 
-That is also what the spread of depth over the surface is good for. As the error of a median it is
-far too large (neighbouring pixels are not independent, yet a quarter of it is what medians of
-rendered people vary by); as the depth of the body behind its surface it has the right size (14 cm
-of spread, 14 cm of offset for walkers; `benchmarks/positions.py`).
+That is also what the spread of depth over the surface is good for. It is four times too large for
+the error of a median, which is noise; but it has the size of the offset, the depth of the body
+behind its surface: 14 cm both for rendered walkers (`benchmarks/positions.py`).
 """
 
 from __future__ import annotations
