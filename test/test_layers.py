@@ -24,7 +24,10 @@ LAYERS = [
     {'messages'},
     {'bags'},
     {'evaluation'},
+    {'runtime'},
+    {'dds'},
     {'cli'},
+    {'nodes'},
     {'__main__'},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
