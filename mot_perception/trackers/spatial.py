@@ -270,10 +270,11 @@ def _correct(states: States, tracks: Tracks, camera: CameraModel, now: int, pass
     late = now - states['measured_ns'] > RESTART * NANOSECONDS
     fresh = strange & (~states['known'] | late | (doubt > RESTART))
     doubt[fresh | (doubt < 0)] = 0
-    direction = _directions(tracks, states, camera)
-    aside = seen & ~fitting & ~fresh & states.fits(direction)
     states.correct(fitting, full)
-    states.correct(aside, direction)
+    aside = seen & states['known'] & ~fitting & ~fresh
+    if aside.any():
+        direction = _directions(tracks, states, camera)
+        states.correct(aside & states.fits(direction), direction)
     states.start(fresh, full)
     states['moved'][fitting & (passed > 0)] = True
     accepted = fitting | fresh
