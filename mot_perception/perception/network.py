@@ -69,7 +69,7 @@ class Network:
         self.config = _config(folder, kind)
         file = folder / 'preprocessor_config.json'
         self.preprocessing = read_preprocessing(_json(file), str(file))
-        self._module = _module(folder, self.config, kind).to(self._device)
+        self._module = _module(folder, self.config, kind, self._device)
         self.name = f'{Path(model).name} (sha256 {_digest(folder)[:8]})'
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Any:
@@ -165,7 +165,7 @@ def _config(folder: Path, kind: Kind) -> Any:
     return config
 
 
-def _module(folder: Path, config: Any, kind: Kind) -> Any:
+def _module(folder: Path, config: Any, kind: Kind, device: torch.device) -> Any:
     say = transformers.utils.logging
     say.set_verbosity_error()  # type: ignore[no-untyped-call]
     say.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -178,19 +178,21 @@ def _module(folder: Path, config: Any, kind: Kind) -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # told below, in one line
             output_loading_info=True,
         )
+        module = module.eval().to(device)
     except Exception as error:
         raise UserError(
             f'{folder}: the weights cannot be loaded ({_line(error)}); '
             'give a folder with model.safetensors of this network'
         ) from None
-    if missing := sorted(report['missing_keys']):
+    if wrong := sorted(map(str, {*report['missing_keys'], *report['mismatched_keys']})):
         raise UserError(
-            f'{folder}: {len(missing)} weights are missing, such as {missing[0]}; '
-            'these are those of another network'
+            f'{folder}: {len(wrong)} weights are missing or of another shape, such as '
+            f'{wrong[0]:.60}; give those of this network'
         )
-    return module.eval()
+    return module
 
 
 def _json(file: Path) -> dict[str, Any]:
