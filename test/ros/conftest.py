@@ -13,9 +13,11 @@ import pytest
 
 @pytest.fixture(scope='session')
 def ros():
-    """Keep rclpy initialised."""
+    """Keep rclpy initialised; what is compiled at its first use is compiled before the tests."""
     import rclpy
+    from ros_stand import warm_up
 
+    warm_up()
     rclpy.init()
     yield
     rclpy.try_shutdown()

@@ -22,10 +22,12 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
+from mot_perception.config import Config
 from mot_perception.models import Models, load_models
 from mot_perception.nodes.tracker_node import TrackerNode
 from mot_perception.perception.protocols import Depth
-from mot_perception.types import Detections
+from mot_perception.pipeline import Pipeline
+from mot_perception.types import Detections, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +238,19 @@ class Stand:
             depth=FlatDepth() if config.depth.backend == 'transformers' else None,
             class_names=self.detector.class_names if watches else (),
         )
+
+
+def warm_up() -> None:
+    """Let the tracker compile: a minute on a slow machine, once for each installation."""
+    for depth in (None, np.full((HEIGHT, WIDTH), 2.5, np.float32)):
+        backend = 'none' if depth is None else 'topic'
+        config = Config.model_validate({'depth': {'backend': backend}})
+        pipeline = Pipeline(config, Models())
+        for number in range(5):
+            frame = Frame(
+                stamp_ns=number * 50_000_000, index=number, width=WIDTH, height=HEIGHT, depth=depth
+            )
+            pipeline.step(frame, Detections.of([BOX, [0, 0, 20, 20]], [0.9, 0.3]))
 
 
 def quality(*, best_effort: bool = False, depth: int = 10) -> QoSProfile:
