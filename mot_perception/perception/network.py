@@ -187,10 +187,11 @@ def _module(folder: Path, config: Any, kind: Kind, device: torch.device) -> Any:
             f'{folder}: the weights cannot be loaded ({_line(error)}); '
             'give a folder with model.safetensors of this network'
         ) from None
-    if wrong := sorted(map(str, {*report['missing_keys'], *report['mismatched_keys']})):
+    reshaped = {name for name, *_ in report['mismatched_keys']}
+    if wrong := sorted(reshaped | set(report['missing_keys'])):
         raise UserError(
             f'{folder}: {len(wrong)} weights are missing or of another shape, such as '
-            f'{wrong[0]:.60}; give those of this network'
+            f'{wrong[0]}; give those of this network'
         )
     return module
 
