@@ -32,9 +32,9 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EXCEPT = {
-    'messages': {'pipeline', 'config', 'trackers'},
-    'bags': {'pipeline', 'config', 'trackers'},  # carries data, knows no tracker
-    'evaluation': {'pipeline', 'config', 'trackers'},
+    'messages': {'pipeline', 'models', 'config', 'trackers'},
+    'bags': {'pipeline', 'models', 'config', 'trackers'},  # carries data, knows no tracker
+    'evaluation': {'pipeline', 'models', 'config', 'trackers'},
     'scenes': {'motion', 'association', 'perception', 'depthseg'},  # stands on types alone
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob('*.py'))
