@@ -28,8 +28,9 @@ bench: $(VENV)/.bench ## Time the tracker on this machine, beside roboflow/track
 	$(BIN)/mot-perception bench
 	$(BIN)/python benchmarks/update_speed.py
 
-docs: $(VENV)/.run ## Write docs/configuration.md from the settings
+docs: $(VENV)/.run ## Write from the settings what docs/ and launch/ show of them
 	$(BIN)/python docs/make_configuration.py
+	$(BIN)/python docs/make_nodes.py
 
 venv: $(VENV)/.develop ## Make the virtual environment for development
 
@@ -52,7 +53,7 @@ $(VENV)/.run: $(PACKAGING) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.develop: $(VENV)/.run
-	$(PIP) --editable '.[evaluation,lap,models,dev]'
+	$(PIP) --editable '.[evaluation,lap,live,models,dev]'
 	@touch $@
 
 # supervision asks for opencv-python, as trackeval does.

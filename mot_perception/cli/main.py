@@ -86,11 +86,13 @@ def _register() -> None:
     from mot_perception.cli.bench import bench
     from mot_perception.cli.demo import demo
     from mot_perception.cli.evaluate import evaluate
+    from mot_perception.cli.live import live
     from mot_perception.cli.replay import replay
     from mot_perception.cli.scene import scene
 
     examples: dict[Callable[..., object], str] = {
         replay: 'replay recording/ --config selftrencmot --out result/',
+        live: 'live --image /camera/image_raw --detections /detections',
         evaluate: 'evaluate --gt dancetrack/val --tracks result/ --csv scores.csv',
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
         bench: 'bench --objects 10 --objects 100',

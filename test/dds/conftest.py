@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from dds_world import ENVIRONMENT
+from dds_world import enter_new_domain
 
 pytest.importorskip('cyclonedds', reason='cyclonedds is not installed')
 
 
 @pytest.fixture(autouse=True)
-def domain(monkeypatch: pytest.MonkeyPatch) -> int:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    return int(ENVIRONMENT['ROS_DOMAIN_ID'])
+def domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    enter_new_domain(monkeypatch)

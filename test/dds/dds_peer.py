@@ -3,7 +3,7 @@
     dds_peer.py echo            /in to /out, strings
     dds_peer.py late            prints the latched string of /kept
     dds_peer.py graph           prints what is said of the node 'ours' until it has two publishers
-    dds_peer.py garbage         damaged samples to /in, then the string 'well'
+    dds_peer.py garbage TOPIC TYPE   damaged samples, and now and then the string 'well'
     dds_peer.py camera          images and detections; prints the tracks
 
 With --reliable it offers and asks for that. Each finding is a line of JSON.
@@ -14,7 +14,6 @@ import json
 import os
 import random
 import time
-from dataclasses import dataclass
 
 from cyclonedds.builtin import (
     BuiltinDataReader,
@@ -22,7 +21,7 @@ from cyclonedds.builtin import (
     BuiltinTopicDcpsSubscription,
 )
 from cyclonedds.domain import DomainParticipant
-from cyclonedds.idl import IdlStruct
+from cyclonedds.idl import make_idl_struct
 from cyclonedds.idl.types import uint8
 from cyclonedds.pub import DataWriter
 from cyclonedds.qos import Policy, Qos
@@ -127,33 +126,26 @@ def named(gid, endpoints):
     return [topic, kind, user_data.decode()]
 
 
-@dataclass
-class Garbage(IdlStruct, typename='std_msgs.msg.dds_.String_'):
-    """Bytes under a false name; Cyclone sends nothing that does not fit the fields."""
+def garbage(peer, topic, kind):
+    """Bytes under a false name: Cyclone sends nothing that does not fit the fields."""
+    type_ = make_idl_struct('Garbage', kind, {'first': uint8})
+    type_.serialize = lambda sample, **_: sample.cdr
+    said = peer.writer(topic, type_)
 
-    first: uint8
+    def send(cdr):
+        sample = type_(0)
+        sample.cdr = cdr
+        said.write(sample)
 
-    def serialize(self, **_):
-        return self.cdr
-
-
-def damaged(cdr):
-    sample = Garbage(0)
-    sample.cdr = cdr
-    return sample
-
-
-def garbage(peer):
-    said = peer.writer('rt/in', Garbage)
     random.seed(0)
     while not said.get_publication_matched_status().current_count:
         time.sleep(0.01)
-    for size in range(1, 64):
-        for representation in (1, 7):  # as ROS does, and XCDR2
-            said.write(damaged(bytes([0, representation, 0, 0]) + random.randbytes(size)))
     while True:
-        said.write(damaged(b'\0\1\0\0\5\0\0\0well\0'))
-        time.sleep(PERIOD)
+        for size in range(1, 64):
+            for representation in (1, 7):  # as ROS does, and XCDR2
+                send(bytes([0, representation, 0, 0]) + random.randbytes(size))
+            send(b'\0\1\0\0\5\0\0\0well\0')
+            time.sleep(0.001)
 
 
 def header(moment):
@@ -186,7 +178,8 @@ def camera(peer):
         images.write(image(moment))
         boxes.write(detections(moment, number))
         for sample in heard.take(10):
-            tell(sample)
+            if isinstance(sample, TrackedObjectArray):  # else: a publisher has left
+                tell(sample)
         time.sleep(PERIOD)
 
 
@@ -206,9 +199,10 @@ def tell(sample):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('role', choices=['echo', 'late', 'graph', 'garbage', 'camera'])
+    parser.add_argument('of', nargs='*')
     parser.add_argument('--reliable', action='store_true')
     given = parser.parse_args()
-    globals()[given.role](Peer(given.reliable))
+    globals()[given.role](Peer(given.reliable), *given.of)
 
 
 if __name__ == '__main__':

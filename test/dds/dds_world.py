@@ -1,30 +1,39 @@
-"""A DDS domain for one test run, on the loopback interface alone; and processes in it."""
+"""A DDS domain for each test, on the loopback interface alone; and processes in it."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
 import subprocess
 import sys
+import time
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 PEER = Path(__file__).with_name('dds_peer.py')
 LOOPBACK = (
     '<General><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>'
     '<AllowMulticast>false</AllowMulticast></General>'
     '<Discovery><ParticipantIndex>auto</ParticipantIndex>'
-    '<Peers><Peer address="127.0.0.1"/></Peers></Discovery>'
+    '<Peers><Peer address="127.0.0.1"/></Peers><Tag>{}</Tag></Discovery>'
 )
-ENVIRONMENT = {
-    'ROS_DOMAIN_ID': str(os.getpid() % 100 + 1),
-    'CYCLONEDDS_URI': LOOPBACK,
-    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
-}
+_count = itertools.count()
 PATIENCE = 30.0
 """Seconds after which something is taken as never coming."""
+
+
+def enter_new_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test and its processes meet where nobody else is, nor lingers from before."""
+    number = next(_count)
+    monkeypatch.setenv('ROS_DOMAIN_ID', str((os.getpid() + number) % 100 + 1))
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SYSTEM_DEFAULT')
+    monkeypatch.setenv('CYCLONEDDS_URI', LOOPBACK.format(f'test_{os.getpid()}_{number}'))
 
 
 class Process:
@@ -36,7 +45,6 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **ENVIRONMENT},
         )
         self._lines: dict[str, queue.Queue[str]] = {
             'stdout': queue.Queue(),
@@ -58,9 +66,10 @@ class Process:
 
     def line(self, containing: str = '', stream: str = 'stdout') -> str:
         """Wait for the next line that contains a text."""
+        end = time.monotonic() + PATIENCE
         while True:
             try:
-                line = self._lines[stream].get(timeout=PATIENCE)
+                line = self._lines[stream].get(timeout=max(0, end - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(f'{containing!r} never came; stderr: {self.errors}') from None
             if containing in line:
@@ -69,9 +78,12 @@ class Process:
     def finding(self) -> Any:
         return json.loads(self.line())
 
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
     def stop(self, number: int) -> int:
         """Send a signal; return the exit code."""
-        self._process.send_signal(number)
+        self.send(number)
         return self.wait()
 
     def wait(self) -> int:
