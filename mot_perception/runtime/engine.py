@@ -5,7 +5,6 @@ Whoever receives messages hands them over and goes on; one thread of the engine 
 
 from __future__ import annotations
 
-import sys
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from mot_perception.runtime.ports import Ports
     from mot_perception.runtime.topics import Task
 
-MEBIBYTE = 1 << 20
 STOP_SECONDS = 10.0
 """How long a frame at hand may take before a stopping engine leaves it alone."""
 
@@ -98,7 +96,7 @@ class Engine:
     def diagnose(self, camera: str) -> Diagnosis:
         """Say how a camera fares, and with which models."""
         found = self._lanes[camera].health.diagnose()
-        values = {**found.values, **self._models.names, **gpu_memory()}
+        values = {**found.values, **self._models.names, **self._models.memory()}
         if self._thread is not None and not self._thread.is_alive():
             return Diagnosis(ERROR, 'the inference thread has ended; restart the node', values)
         if not self.enabled:
@@ -114,11 +112,3 @@ class Engine:
             camera, found, dropped = letter
             with self._working:
                 self._lanes[camera].work(found, dropped)
-
-
-def gpu_memory() -> dict[str, str]:
-    """Return what torch holds on the GPU, for diagnostics; nothing where it is not in use."""
-    torch = sys.modules.get('torch')
-    if torch is None or not torch.cuda.is_available():
-        return {}
-    return {'GPU memory MiB': f'{torch.cuda.memory_allocated() / MEBIBYTE:.0f}'}

@@ -154,6 +154,12 @@ class Lane:
             self.report(f'images are {size[0]}×{size[1]} pixels now; the tracks were reset')
             self._task.reset()
         self._size = size
+        camera = frame.camera
+        if camera is not None and (camera.width, camera.height) != size:
+            self.report(
+                f'images are {size[0]}×{size[1]} pixels, their camera_info is of '
+                f'{camera.width}×{camera.height}: no positions in 3D'
+            )
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

@@ -357,7 +357,9 @@ def test_an_encoding_that_is_not_known(tmp_path):
         connection = writer.add_connection('/image', IMAGE, typestore=typestore())
         writer.write(connection, START, typestore().serialize_cdr(message, IMAGE))
     (sequence,) = open_source(tmp_path / 'b')
-    with pytest.raises(UserError, match="b: /image: unknown encoding 'bayer_xyzw8'; convert to one of"):
+    with pytest.raises(
+        UserError, match="b: /image: unknown encoding 'bayer_xyzw8'; convert to one of"
+    ):
         list(sequence)
 
 

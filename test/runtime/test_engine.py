@@ -54,6 +54,9 @@ class BlockedDetector:
     def __init__(self) -> None:
         self.begun, self.go_on = Event(), Event()
 
+    def gpu_bytes(self):
+        return 0
+
     def detect(self, images):
         self.begun.set()
         assert self.go_on.wait(20)
@@ -183,6 +186,16 @@ def test_another_size_of_images_starts_anew(world):
     engine.stop()
     assert world.tracks()[-1].reset_count == 1
     assert '128×96' in world.lines[0][1]
+
+
+def test_intrinsics_of_another_size_are_told(world):
+    engine = engine_of(world)
+    engine.start()
+    engine.receive('', 'camera_info', camera_info(640, 480))
+    feed(engine, world, 3)
+    engine.stop()
+    assert len(world.lines) == 1
+    assert '640×480' in world.lines[0][1]
 
 
 def test_images_without_detections_are_left_out(world):
