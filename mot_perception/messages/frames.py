@@ -15,7 +15,7 @@ from mot_perception.messages.images import decode_depth, decode_image
 from mot_perception.messages.mapping import camera_model
 from mot_perception.messages.pictures import decode_compressed_depth, decode_compressed_image
 from mot_perception.messages.scores import ADVICE, normalised
-from mot_perception.messages.typestore import CAMERA_INFO, COMPRESSED_IMAGE
+from mot_perception.messages.typestore import CAMERA_INFO, COMPRESSED_IMAGE, typestore
 from mot_perception.types import Frame
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class FrameReader:
         self._types, self._where = types, where
         self._score_range = score_range
         self.camera: CameraModel | None = None
+        typestore()  # takes half a second: not while the first image waits for its detections
 
     def latch_camera(self, raw: bytes) -> None:
         """Take a CameraInfo: it holds for all frames to come.
