@@ -155,7 +155,7 @@ class Lane:
             self._task.reset()
         self._size = size
         camera = frame.camera
-        if camera is not None and (camera.width, camera.height) != size:
+        if camera is not None and (camera.width, camera.height) not in {size, (0, 0)}:
             self.report(
                 f'images are {size[0]}×{size[1]} pixels, their camera_info is of '
                 f'{camera.width}×{camera.height}: no positions in 3D'

@@ -121,10 +121,7 @@ _ROW = np.dtype(
         ('known', np.bool_),  # the rest means nothing in other rows
         ('moved', np.bool_),  # measured at two times: it has a velocity
         ('measured_ns', np.int64),  # when a depth was last accepted
-        (
-            'doubt',
-            np.float64,
-        ),  # seconds with depths that did not fit, less those with fitting ones
+        ('doubt', np.float64),  # seconds with depths that did not fit, less fitting ones
         ('mean', np.float64, 6),  # position, m, and velocity, m/s
         ('covariance', np.float64, (6, 6)),  # of that mean: noise only
         ('offset', np.float64, (3, 3)),  # of the body's middle around that position, m²
@@ -254,7 +251,7 @@ def measure(xyxy: Array, depth: Array, spread: Array, camera: CameraModel) -> Me
 
 def _along_and_across(ray: Array, along: Array, across: Array) -> Array:
     """Return K×3×3: a variance (K) along the rays, and two (K×2) along x and y."""
-    covariance = along[:, None, None] * ray[:, :, None] * ray[:, None, :]
+    covariance = along[:, None, None] * (ray[:, :, None] * ray[:, None, :])
     covariance[:, [0, 1], [0, 1]] += across
     return covariance
 
@@ -292,6 +289,7 @@ def _reported(tracks: Tracks, states: States) -> Tracks:
     known = states['known'][:, None]
     mean, moving = states['mean'], known & states['moved'][:, None]
     total = states['covariance'][:, :3, :3] + states['offset']
+    total = (total + _transposed(total)) / 2  # predicting rounds the two halves differently
     return replace(
         tracks,
         position=np.where(known, mean[:, :3], np.nan),
