@@ -105,8 +105,14 @@ class NodePorts:
         return int(self._node.get_clock().now().nanoseconds)
 
     def log(self, level: str, text: str) -> None:
-        """Log one line."""
-        getattr(self._node.get_logger(), level)(text)
+        """Log one line; rclpy raises where one line of code logs with two severities."""
+        logger = self._node.get_logger()
+        if level == 'error':
+            logger.error(text)
+        elif level == 'warning':
+            logger.warning(text)
+        else:
+            logger.info(text)
 
     def _subscription(self, engine: Engine, camera: str, role: str, topic: Topic) -> Any:
         def receive(data: bytes) -> None:

@@ -56,6 +56,7 @@ class Bus:
         self.listeners: set[str] = set()
         self.now_ns = 0
         self.log: list[tuple[str, str]] = []
+        self.severities: dict[tuple[str, int], str] = {}
 
     def send(self, topic: str, data: bytes) -> None:
         if topic in self.subscriptions:
@@ -63,6 +64,15 @@ class Bus:
 
 
 BUS = Bus()
+
+
+def _log(severity: str, text: str) -> None:
+    """Log as rclpy does, which keeps one severity for each line of code that logs."""
+    caller = sys._getframe(2)
+    line = caller.f_code.co_filename, caller.f_lineno
+    if BUS.severities.setdefault(line, severity) != severity:
+        raise ValueError('Logger severity cannot be changed between calls.')
+    BUS.log.append((severity, text))
 
 
 class Publisher:
@@ -203,7 +213,7 @@ class LifecycleNode:
 
     def get_logger(self) -> Any:
         def level(name: str) -> Any:
-            return lambda text: BUS.log.append((name, text))
+            return lambda text: _log(name, text)
 
         return SimpleNamespace(**{name: level(name) for name in ('info', 'warning', 'error')})
 

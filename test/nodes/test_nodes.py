@@ -205,6 +205,21 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(make, bus):
     assert 'Traceback' not in errors[0]
 
 
+def test_warnings_and_errors_of_one_node(make, bus, monkeypatch):
+    monkeypatch.setattr('mot_perception.pipeline.Pipeline.step', lambda *_: 1 / 0)
+    node = make(**FROM_TOPIC)
+    node.start()  # that messages are not installed is an information
+    bus.send('/robot/camera_info', b'nothing of a camera')
+    bus.send('/robot/image', image(0))
+    bus.send('/robot/detections', boxes(0, []))
+    deadline = time.monotonic() + 20
+    while not any('ZeroDivisionError' in text for _, text in bus.log):
+        assert time.monotonic() < deadline, bus.log
+        time.sleep(0.002)
+    assert {level for level, _ in bus.log} == {'info', 'warning', 'error'}
+    assert 'thread has ended' not in node.updater.status('camera').message
+
+
 def test_the_depth_node_says_what_it_needs(make, bus):
     node = make('depth')
     assert not node.start()
