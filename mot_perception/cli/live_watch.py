@@ -6,7 +6,9 @@ import signal
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from mot_perception.dds.domain import small_buffers
 from mot_perception.errors import UserError
+from mot_perception.messages.typestore import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +49,9 @@ class Watch:
             f'{self._node.full_name} in domain {self._node.domain}, listening to {heard}; '
             'Ctrl-C ends it'
         )
+        large = any(it.wanted.msgtype == IMAGE for it in self._ports.subscriptions.values())
+        if large and (warning := small_buffers()):
+            self._status.say(f'warning: {warning}')
 
     def look(self) -> None:
         """Show the state, say what is missing, publish diagnostics."""

@@ -37,6 +37,10 @@ LOOPBACK = (
     '<NetworkInterface address="127.0.0.1"/></Interfaces>'
 )
 
+RMEM_MAX = Path('/proc/sys/net/core/rmem_max')
+BUFFER_NEEDED = 4 << 20
+"""Bytes of a receive buffer with which 1080p arrives in full: benchmarks/dds_images.py."""
+
 _open: WeakValueDictionary[int, Domain] = WeakValueDictionary()
 
 
@@ -63,6 +67,20 @@ def settings(env: Mapping[str, str] = os.environ) -> str:
     profile = resource(PROFILE).read_text('utf-8').strip()
     parts = [profile, _discovery(env), env.get('CYCLONEDDS_URI', '')]
     return ','.join(part for part in parts if part)
+
+
+def small_buffers() -> str | None:
+    """Say in one line that the kernel's limit of receive buffers is too small for large images."""
+    try:
+        limit = int(RMEM_MAX.read_text('ascii'))
+    except (OSError, ValueError):  # no Linux
+        return None
+    if limit >= BUFFER_NEEDED:
+        return None
+    return (
+        f'net.core.rmem_max is {limit}: images from 720p on will get lost; '
+        'run "sudo sysctl -w net.core.rmem_max=16777216"'
+    )
 
 
 def open_domain(number: int) -> Domain:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mot_perception.dds.domain import domain_id, settings
+from mot_perception.dds import domain
+from mot_perception.dds.domain import domain_id, settings, small_buffers
 from mot_perception.dds.node import DdsNode
 from mot_perception.errors import UserError
 
@@ -69,3 +70,16 @@ def test_settings_that_cyclone_refuses_are_one_line(monkeypatch):
     monkeypatch.setenv('CYCLONEDDS_URI', '<General><NoSuchThing/></General>')
     with pytest.raises(UserError, match='CYCLONEDDS_URI'):
         DdsNode('node')
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [('212992', 'sysctl -w net.core.rmem_max=16777216'), ('4194304', None), ('x', None)],
+)
+def test_a_kernel_that_allows_only_small_buffers(content, said, tmp_path, monkeypatch):
+    file = tmp_path / 'rmem_max'
+    monkeypatch.setattr(domain, 'RMEM_MAX', file)
+    assert small_buffers() is None  # not Linux
+    file.write_text(content)
+    found = small_buffers()
+    assert found == said or said in found
