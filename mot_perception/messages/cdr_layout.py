@@ -11,6 +11,9 @@ import struct
 from functools import lru_cache
 from typing import TypeAlias
 
+LITTLE_ENDIAN = b'\x00\x01\x00\x00'
+"""The encapsulation that messages of these layouts begin with."""
+
 Value: TypeAlias = 'int | float | bytes'
 
 LAYOUTS_KEPT = 4096

@@ -6,7 +6,6 @@ Messages may be rosbags' or rclpy's: only their fields are used.
 from __future__ import annotations
 
 import array
-import struct
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,16 +13,19 @@ import cv2
 import numpy as np
 
 from mot_perception.errors import UserError
+from mot_perception.messages.cdr_layout import LITTLE_ENDIAN, CdrLayout, text
 from mot_perception.messages.image_rows import image_rows
 from mot_perception.messages.image_size import check_size
 from mot_perception.messages.planar import PLANAR, decode_planar
-from mot_perception.messages.tracks_cdr import LITTLE_ENDIAN, STAMP, append_string
 from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MILLIMETRES = 1000
+
+_IMAGE = CdrLayout('iIs IIsBII')
+"""A sensor_msgs/Image up to the number of its bytes."""
 
 
 class _Layout(NamedTuple):
@@ -141,7 +143,7 @@ def encode_image(pixels: NDArray[Any], encoding: str, header: Any, image_class: 
     Raises:
         ValueError: The array does not fit the encoding.
     """
-    pixels = fitted(pixels, encoding)
+    pixels = _fitted(pixels, encoding)
     height, width = pixels.shape[:2]
     return image_class(
         header=header,
@@ -168,18 +170,17 @@ def image_to_cdr(pixels: NDArray[Any], encoding: str, stamp_ns: int, frame_id: s
     Raises:
         ValueError: The array does not fit the encoding.
     """
-    pixels = fitted(pixels, encoding)
+    pixels = _fitted(pixels, encoding)
     height, width = pixels.shape[:2]
-    head = bytearray(STAMP.pack(*divmod(int(stamp_ns), NANOSECONDS)))
-    append_string(head, frame_id)
-    head += bytes(-len(head) % 4) + struct.pack('<II', height, width)
-    append_string(head, encoding)
-    head += b'\0'  # little endian
-    head += bytes(-len(head) % 4) + struct.pack('<II', pixels.nbytes // height, pixels.nbytes)
+    stamp, is_bigendian, head = divmod(int(stamp_ns), NANOSECONDS), 0, bytearray()
+    _IMAGE.append(
+        head, *stamp, *text(frame_id), height, width, *text(encoding), is_bigendian,
+        pixels.nbytes // height, pixels.nbytes,
+    )  # fmt: skip
     return b''.join([LITTLE_ENDIAN, head, pixels.data])
 
 
-def fitted(pixels: NDArray[Any], encoding: str) -> NDArray[Any]:
+def _fitted(pixels: NDArray[Any], encoding: str) -> NDArray[Any]:
     """Return pixels as an encoding stores them: little endian, without gaps.
 
     Raises:

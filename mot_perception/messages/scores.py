@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-ADVICE = 'say what range the detector has with --score-range LOW HIGH'
+ADVICE = 'say what range the detector has: --score-range LOW HIGH, or input.score_range'
 
 
 def normalised(scores: Array, score_range: tuple[float, float]) -> Array:

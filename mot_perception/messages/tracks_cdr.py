@@ -5,14 +5,13 @@ The same bytes as a message through rosbags' serialiser, in a small part of the 
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mot_perception.messages.cdr_layout import text
+from mot_perception.messages.cdr_layout import LITTLE_ENDIAN, CdrLayout, text
 from mot_perception.messages.mapping import name_of
 from mot_perception.types import NANOSECONDS
 
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
     from mot_perception.types import Frame, TrackedFrame
 
-LITTLE_ENDIAN = b'\x00\x01\x00\x00'
-STAMP = struct.Struct('<iI')
-COUNTS = struct.Struct('<QIIIB3xiII')
+_HEAD = CdrLayout('iIs sI QI II B iI I')
 
 _AS_THEY_ARE = (
     'id',
@@ -74,28 +71,14 @@ def header_values(frame: Frame) -> tuple[int, int, int, bytes]:
 
 
 def _head(tracked: TrackedFrame) -> bytearray:
-    frame = tracked.frame
-    body = bytearray(STAMP.pack(*divmod(int(frame.stamp_ns), NANOSECONDS)))
-    append_string(body, frame.frame_id)
-    append_string(body, tracked.source)
-    body += bytes(-len(body) % 4) + struct.pack('<I', tracked.reset_count)
-    body += bytes(-len(body) % 8)
-    body += COUNTS.pack(
-        tracked.frame_index,
-        tracked.dropped_frames,
-        frame.width,
-        frame.height,
-        tracked.depth_is_metric,
-        *divmod(int(tracked.processing_ns), NANOSECONDS),
+    frame, body = tracked.frame, bytearray()
+    _HEAD.append(
+        body, *header_values(frame), *text(tracked.source), tracked.reset_count,
+        tracked.frame_index, tracked.dropped_frames, frame.width, frame.height,
+        tracked.depth_is_metric, *divmod(int(tracked.processing_ns), NANOSECONDS),
         len(tracked.tracks),
-    )
+    )  # fmt: skip
     return body
-
-
-def append_string(body: bytearray, text: str) -> None:
-    """Append a string to the body of a message, as CDR has it: padding, length, text, zero."""
-    raw = text.encode() + b'\0'
-    body += bytes(-len(body) % 4) + struct.pack('<I', len(raw)) + raw
 
 
 def _room(name: bytes) -> int:

@@ -50,7 +50,7 @@ def typestore() -> Typestore:
 
 @cache
 def message_classes() -> MessageClasses:
-    """Return rosbags' classes for the mapping of `messages` and `detection_messages`."""
+    """Return rosbags' classes for the mappings of `mapping` and `detections`."""
     types = typestore().types
 
     def find(name: str) -> type:

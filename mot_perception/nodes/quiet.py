@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         while monotonic() - last < seconds:
             rclpy.spin_once(node, timeout_sec=0.1)
     except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
+        pass
     finally:
         rclpy.try_shutdown()
     return 0

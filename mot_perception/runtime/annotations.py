@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mot_perception.bags.drawing import UNIT_AREA
-from mot_perception.messages.cdr_layout import COUNT, CdrLayout, text
+from mot_perception.messages.cdr_layout import COUNT, LITTLE_ENDIAN, CdrLayout, text
 from mot_perception.messages.mapping import name_of
-from mot_perception.messages.tracks_cdr import LITTLE_ENDIAN
 from mot_perception.runtime.looks import Rgba, colour_of, distances, ink_on, label_of
 from mot_perception.types import NANOSECONDS, TrackState
 

@@ -123,10 +123,10 @@ class Lane:
         """Apply settings that may change while tracks live."""
         self._task.reconfigure(config)
 
-    def report(self, text: str, level: str = 'warning') -> None:
+    def report(self, text: str) -> None:
         """Count something that is wrong, and log it if it is the first of its kind."""
         if self.health.fault(text):
-            self._ports.log(level, f'{text} (logged once; see diagnostics)')
+            self._ports.log('warning', f'{text} (logged once; see diagnostics)')
 
     def _publish(self, found: dict[str, Stamped]) -> None:
         started = perf_counter_ns()

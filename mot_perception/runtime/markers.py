@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mot_perception.messages.cdr_layout import COUNT, CdrLayout, text
+from mot_perception.messages.cdr_layout import COUNT, LITTLE_ENDIAN, CdrLayout, text
 from mot_perception.messages.mapping import name_of
-from mot_perception.messages.tracks_cdr import LITTLE_ENDIAN, header_values
+from mot_perception.messages.tracks_cdr import header_values
 from mot_perception.runtime.looks import colour_of, label_of
 from mot_perception.types import TrackState
 

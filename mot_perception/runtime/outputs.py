@@ -14,10 +14,10 @@ import numpy as np
 
 from mot_perception.bags.drawing import TrackPainter
 from mot_perception.messages.cdr import write_message
-from mot_perception.messages.cdr_layout import COUNT, CdrLayout, text
+from mot_perception.messages.cdr_layout import COUNT, LITTLE_ENDIAN, CdrLayout, text
 from mot_perception.messages.images import image_to_cdr
 from mot_perception.messages.mapping import ObjectExtras, name_of, tracked_frame_to_message
-from mot_perception.messages.tracks_cdr import LITTLE_ENDIAN, header_values, tracked_frame_to_cdr
+from mot_perception.messages.tracks_cdr import header_values, tracked_frame_to_cdr
 from mot_perception.messages.typestore import TRACKS, message_classes
 from mot_perception.types import NANOSECONDS, TrackState
 
