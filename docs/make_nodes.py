@@ -33,7 +33,7 @@ SECTION = re.compile(r'<!-- (topics|parameters) -->\n.*?<!-- end -->\n', re.DOTA
 EVERY_INPUT = {'detector': {'backend': 'topic'}, 'depth': {'backend': 'topic'}}
 READS = {
     'image': 'Images; `image/compressed` (sensor_msgs/CompressedImage) where '
-    '`stream.image_transport` is `compressed`, none where it is `none`.',
+    '`stream.image_transport` is `compressed`; a tracker of given boxes needs none (`none`).',
     'detections': 'Boxes, where `detector.backend` is `topic`.',
     'depth': 'Depth, 16UC1 in mm or 32FC1 in m, where `depth.backend` is `topic`; '
     '`depth/compressedDepth` where `stream.depth_transport` says so.',
@@ -42,7 +42,7 @@ READS = {
 WRITES = {
     'tracks': 'All tracks of each image, also where there are none.',
     'detections': 'The boxes of each image.',
-    '~/detections': "Boxes of confirmed tracks; `id` is the track's.",
+    '~/detections': "The boxes that tracks were matched with; `id` is the track's.",
     '~/annotations': 'Boxes and identities for the Image panel of Foxglove.',
     '~/markers': 'Positions in space, where depth is in metres.',
     '~/debug_image': 'The image with boxes and identities; drawn only while somebody listens.',

@@ -112,8 +112,6 @@ def declare(face: Face, *, leave_out: Collection[str] = ()) -> list[DeclareLaunc
     """Return the arguments of a launch file: topics, the node, then every parameter."""
     rows = table(face)
     short = {name: path for name, path in SHORT.items() if path in rows}
-    if face is not TRACKER:
-        short.pop('depth_transport', None)
     declared = [
         *(_topic(name, *text) for name, text in face.topics.items()),
         *_node_arguments(face),

@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 Value = bool | int | float | str | list[str] | list[float]
 
 _REPLAY_ONLY = 'input.topics.', 'input.fps', 'output.'
+_OF_IMAGES = (
+    'models.',
+    'stream.cameras',
+    'stream.image_transport',
+    'stream.queue',
+    'stream.stale_after',
+)
 _OF_TASK: dict[Task, tuple[str, ...]] = {
     'track': ('',),
-    'detect': ('detector.', 'models.', 'stream.'),
-    'depth': ('depth.', 'models.', 'stream.'),
+    'detect': ('detector.', *_OF_IMAGES),
+    'depth': ('depth.', *_OF_IMAGES),
 }
 _FIXED: dict[Task, dict[str, Any]] = {
     'track': {},
