@@ -20,7 +20,7 @@ from mot_perception.runtime.topics import OUTPUTS, inputs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rclpy.lifecycle import LifecycleNode
+    from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 
     from mot_perception.config import Config
     from mot_perception.runtime.engine import Engine
@@ -43,7 +43,7 @@ class NodePorts:
 
     def __init__(self, node: LifecycleNode, config: Config, task: Task) -> None:
         self._node, self._config, self._task = node, config, task
-        self._publishers: dict[tuple[str, str], Any] = {}
+        self._publishers: dict[tuple[str, str], LifecyclePublisher] = {}
         self._subscriptions: list[Any] = []
         self._inputs = inputs(config, task)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mot_perception.runtime.health import ERROR, OK, Diagnosis
 from mot_perception.runtime.lane import Lane
 from mot_perception.runtime.mailbox import Mailbox
+from mot_perception.runtime.warm_up import warm_up
 
 if TYPE_CHECKING:
     from mot_perception.config import Config
@@ -34,6 +35,8 @@ class Engine:
     """
 
     def __init__(self, config: Config, models: Models, ports: Ports, task: Task = 'track') -> None:
+        if task == 'track':
+            warm_up(config, models)
         self._stream, self._models = config.stream, models
         self._lanes = {
             camera: Lane(camera, config, models, ports, task) for camera in config.stream.cameras

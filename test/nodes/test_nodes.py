@@ -206,9 +206,9 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(make, bus):
 
 
 def test_warnings_and_errors_of_one_node(make, bus, monkeypatch):
-    monkeypatch.setattr('mot_perception.pipeline.Pipeline.step', lambda *_: 1 / 0)
     node = make(**FROM_TOPIC)
     node.start()  # that messages are not installed is an information
+    monkeypatch.setattr('mot_perception.pipeline.Pipeline.step', lambda *_: 1 / 0)
     bus.send('/robot/camera_info', b'nothing of a camera')
     bus.send('/robot/image', image(0))
     bus.send('/robot/detections', boxes(0, []))

@@ -1,0 +1,44 @@
+"""Let a tracker run for a moment before it counts: its loops are compiled when first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mot_perception.config import DepthConfig
+from mot_perception.pipeline import Pipeline
+from mot_perception.types import CameraModel, Detections, Frame
+
+if TYPE_CHECKING:
+    from mot_perception.config import Config
+    from mot_perception.models import Models
+
+WIDTH, HEIGHT = 160, 120
+FRAMES = 24
+PERIOD_NS = 50_000_000
+PEOPLE, SIZE = 4, np.array([20, 50])
+
+
+def warm_up(config: Config, models: Models) -> None:
+    """Track some walking boxes that come, cross, tremble, hide and go, and forget them.
+
+    Compiled loops come from numba's cache in a second; the first time after an installation they
+    take up to a minute. A node does that while it is configured, not when the first image comes.
+    """
+    if config.depth.backend == 'transformers':  # the network has seen an image already
+        config = config.model_copy(update={'depth': DepthConfig(backend='topic')})
+    pipeline = Pipeline(config, models)
+    camera = CameraModel(WIDTH, HEIGHT, WIDTH, WIDTH, WIDTH / 2, HEIGHT / 2)
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    depth = np.full((HEIGHT, WIDTH), 3.0, np.float32)
+    start = generator.uniform(0, 60, (PEOPLE, 2))
+    step = generator.uniform(-2, 4, (PEOPLE, 2))
+    for number in range(FRAMES):
+        corner = start + number * step
+        seen = generator.random(PEOPLE) > 0.2
+        boxes = np.concatenate([corner, corner + SIZE], axis=1)[seen]
+        score = generator.uniform(0.15, 1, len(boxes))
+        frame = Frame(number * PERIOD_NS, number, WIDTH, HEIGHT, image, depth, camera)
+        pipeline.step(frame, Detections.of(boxes, score))
