@@ -99,6 +99,8 @@ class TestNetworks:
             load_models(self.asked(**{role: asked}))
 
     def test_folder_is_missing(self, tmp_path):
+        pytest.importorskip('torch')
+        pytest.importorskip('transformers')
         for role in ('detector', 'depth'):
             with pytest.raises(UserError, match='nowhere: no such folder'):
                 load_models(self.asked(**{role: tmp_path / 'nowhere'}))
