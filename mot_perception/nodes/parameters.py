@@ -14,7 +14,7 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
 from mot_perception.errors import UserError
-from mot_perception.runtime.parameters import PRESET, configuration, parameters
+from mot_perception.runtime.parameters import PRESET, check_names, configuration, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ class NodeParameters:
             if not node.has_parameter(parameter.name):
                 _declare(node, parameter)
         self._names = [parameter.name for parameter in table]
+        check_names(getattr(node, '_parameter_overrides', ()))  # rclpy has no public name for it
         self.config()
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)

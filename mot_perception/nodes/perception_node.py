@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import Updater
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
@@ -68,6 +69,7 @@ class PerceptionNode(LifecycleNode):
             self._updater.add(camera or 'camera', self._diagnosis_of(camera))
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/enable', self._on_enable)
+        self._refuse_impossible_transitions()
 
     def start(self) -> bool:
         """Configure and activate; return whether both worked."""
@@ -108,6 +110,21 @@ class PerceptionNode(LifecycleNode):
         if self._models is not None:
             self._models.close()
         self._ports = self._engine = self._models = None
+
+    def _refuse_impossible_transitions(self) -> None:
+        """Answer requests of them: rclpy raises instead, which would end the node."""
+        service = next(it for it in self.services if it.srv_type is ChangeState)
+        change = service.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except RuntimeError as error:  # the base of rclpy's errors, which are private
+                self.get_logger().warning(f'transition {request.transition.id}: {error}')
+                response.success = False
+                return response
+
+        service.callback = answer
 
     def _configure(self) -> None:
         config = self._settings.config()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ def run(make_node: Callable[[], PerceptionNode], arguments: list[str] | None = N
     """
     node = None
     try:
-        rclpy.init(args=arguments)
+        _initialise(arguments)
         node = make_node()
         if node.autostart and not node.start():
             return 1
@@ -48,3 +49,11 @@ def run(make_node: Callable[[], PerceptionNode], arguments: list[str] | None = N
         with suppress(KeyboardInterrupt):
             rclpy.try_shutdown()
     return 0
+
+
+def _initialise(arguments: list[str] | None) -> None:
+    try:
+        rclpy.init(args=arguments)
+    except RuntimeError as error:  # the base of rclpy's errors, which are private
+        what = re.sub(r', at \S+:\d+', '', ' '.join(str(error).split()))  # places in rcl's source
+        raise UserError(f'{what}; mend the arguments or the parameter file') from error

@@ -9,7 +9,7 @@ from mot_perception.config import Config, keys, parse_config
 from mot_perception.trackers.settings import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mot_perception.runtime.topics import Task
 
@@ -100,6 +100,22 @@ def configuration(values: Mapping[str, Any], task: Task = 'track') -> Config:
             place = place.setdefault(section, {})
         place[leaf] = list(value) if isinstance(value, (list, tuple)) else value
     return parse_config(nested, 'parameters')
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what looks like a setting and is none: ROS would let 'tracker.max_agee' pass.
+
+    Args:
+        names: Names of given parameters; those of other sections than ours are left alone.
+
+    Raises:
+        UserError: A section of ours has no such setting.
+    """
+    known = {name for name, _ in keys()}
+    sections = {name.partition('.')[0] for name in known}
+    for name in names:
+        if name.partition('.')[0] in sections and name not in known:
+            configuration({name: None})  # says which one is meant
 
 
 def _at(config: Config, path: str) -> Any:

@@ -102,19 +102,21 @@ class LifecycleNode:
     ) -> None:
         self._name = f'{namespace.rstrip("/")}/{node_name}'
         self._space = namespace.rstrip('/')
-        self._overrides = {it.name: it.value for it in parameter_overrides or []}
+        self._parameter_overrides = {it.name: it.value for it in parameter_overrides or []}
         self._remappings = remappings or {}
         self._parameters: dict[str, tuple[Any, Any]] = {}
         self._checks: list[Any] = []
         self._after: list[Any] = []
         self._managed: list[Publisher] = []
-        self.services: dict[str, Any] = {}
+        self._services = [
+            SimpleNamespace(srv_type=ChangeState, name='~/change_state', callback=self._transit)
+        ]
         self.state = 'unconfigured'
 
     # -- parameters
 
     def declare_parameter(self, name: str, value: Any, descriptor: Any = None) -> Any:
-        given = self._overrides.get(name, value)
+        given = self._parameter_overrides.get(name, value)
         if type(given) is not type(value):
             raise InvalidParameterTypeException(name)
         self._check_range(name, given, descriptor)
@@ -206,7 +208,16 @@ class LifecycleNode:
         del BUS.subscriptions[subscription.topic]
 
     def create_service(self, kind: Any, name: str, callback: Any) -> None:
-        self.services[name] = callback
+        self._services.append(SimpleNamespace(srv_type=kind, name=name, callback=callback))
+
+    @property
+    def services(self) -> Any:
+        yield from self._services
+
+    def ask(self, name: str, **request: Any) -> Any:
+        """Call a service as a client would."""
+        (found,) = [it.callback for it in self.services if it.name == name]
+        return found(SimpleNamespace(**request), SimpleNamespace(success=None, message=''))
 
     def get_clock(self) -> Any:
         return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=BUS.now_ns))
@@ -248,6 +259,10 @@ class LifecycleNode:
 
     def trigger_cleanup(self) -> TransitionCallbackReturn:
         return self._change('on_cleanup', 'inactive', 'unconfigured')
+
+    def _transit(self, request: Any, response: Any) -> Any:
+        response.success = getattr(self, f'trigger_{request.transition.id}')().value == 0
+        return response
 
     def _change(self, callback: str, start: str, goal: str) -> TransitionCallbackReturn:
         if self.state != start:
@@ -315,6 +330,8 @@ def _service(name: str, **request: Any) -> type:
     )
 
 
+ChangeState = _service('ChangeState', transition=None)
+
 MODULES: dict[str, dict[str, Any]] = {
     'rclpy': {},
     'rclpy.lifecycle': {
@@ -349,6 +366,8 @@ MODULES: dict[str, dict[str, Any]] = {
         'DiagnosticStatus': SimpleNamespace(OK=b'\0', WARN=b'\1', ERROR=b'\2', STALE=b'\3')
     },
     'diagnostic_updater': {'Updater': Updater},
+    'lifecycle_msgs': {},
+    'lifecycle_msgs.srv': {'ChangeState': ChangeState},
     'std_srvs': {},
     'std_srvs.srv': {'SetBool': _service('SetBool', data=False), 'Trigger': _service('Trigger')},
     'sensor_msgs': {},

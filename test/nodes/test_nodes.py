@@ -98,6 +98,7 @@ def test_a_preset_sets_the_defaults_of_the_others(make):
         ({'tracker.high_score': 7.0}, 'out of range'),
         ({'tracker.preset': 'best'}, 'tracker.preset'),
         ({'stream.cameras': ['a b']}, 'no ROS name'),
+        ({'tracker.max_agee': 2.0}, 'did you mean tracker.max_age?'),
     ],
 )
 def test_a_wrong_start_is_one_line(make, values, why):
@@ -123,6 +124,20 @@ def test_it_works_while_active_only(make, bus):
     assert node._models is None
     assert node.start()
     assert feed(bus, 1, 300)[0].frame_index == 0
+
+
+def test_an_impossible_transition_is_refused(make, bus):
+    node = make(**FROM_TOPIC)
+    ask = lambda name: node.ask('~/change_state', transition=SimpleNamespace(id=name)).success  # noqa: E731
+    assert not ask('activate')
+    assert ask('configure')
+    assert not ask('configure')
+    assert node.state == 'inactive'
+    assert [level for level, text in bus.log if 'transition' in text] == ['warning', 'warning']
+
+
+def test_parameters_of_others_are_left_alone(make):
+    assert make(**{'camera.exposure': 3, 'input.fps': 10.0, 'qos_overrides./image': 1}).start()
 
 
 def test_subscriptions_are_for_sensors(make, bus):
@@ -161,16 +176,15 @@ def test_cameras_have_topics_of_their_own(make, bus):
 
 def test_reset_and_enable(make, bus):
     node = make(**FROM_TOPIC)
-    response = lambda: SimpleNamespace(success=None, message='')  # noqa: E731
-    assert not node.services['~/reset'](None, response()).success  # not configured yet
+    assert not node.ask('~/reset').success  # not configured yet
     node.start()
     feed(bus, 5)
-    assert node.services['~/reset'](None, response()).success
+    assert node.ask('~/reset').success
     assert feed(bus, 1, 300)[0].reset_count == 1
-    node.services['~/enable'](SimpleNamespace(data=False), response())
+    assert node.ask('~/enable', data=False).success
     bus.send('/robot/image', image(400))
     assert node.updater.status('camera').message == 'disabled'
-    node.services['~/enable'](SimpleNamespace(data=True), response())
+    assert node.ask('~/enable', data=True).success
     assert feed(bus, 1, 500)[0].reset_count == 1
 
 
@@ -252,3 +266,16 @@ def test_optional_messages_are_left_out(make, bus):
     node.start()
     assert any('foxglove_msgs is not installed' in text for _, text in bus.log)
     assert any('visualization_msgs is not installed' in text for _, text in bus.log)
+
+
+def test_arguments_that_rcl_refuses_are_told_in_one_line(bus, monkeypatch, capsys):
+    def refuse(args: Any) -> None:
+        raise RuntimeError(
+            "Couldn't parse params file\n: 'x.yaml', at /ros/parser.c:271, at /a.c:4"
+        )
+
+    monkeypatch.setattr(sys.modules['rclpy'], 'init', refuse, raising=False)
+    monkeypatch.setattr(sys.modules['rclpy'], 'try_shutdown', lambda: None, raising=False)
+    assert importlib.import_module('mot_perception.nodes.tracker_node').main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: Couldn't parse params file : 'x.yaml';")
