@@ -82,7 +82,7 @@ def _topics(task: Task) -> Iterator[str]:
         quality = 'best effort, keep last `stream.queue`'
         yield f'| `{topic.name}` in | {_type(topic)} | {quality} | {READS[topic.name]} |'
     for topic in OUTPUTS[task].values():
-        quality = f'reliable, keep last {1 if topic.sensor else 10}'
+        quality = f'reliable, keep last {topic.kept}'
         yield f'| `{topic.name}` out | {_type(topic)} | {quality} | {WRITES[topic.name]} |'
 
 

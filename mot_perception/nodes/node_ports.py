@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from mot_perception.runtime.engine import Engine
     from mot_perception.runtime.topics import Task, Topic
 
-TRACKS_DEPTH = 10
-"""Messages that are kept for a listener that is slow."""
-
 
 class NodePorts:
     """Publishers and subscriptions of a node, for serialised messages of each camera.
@@ -59,7 +56,7 @@ class NodePorts:
                 self._publishers[camera, output] = self._node.create_lifecycle_publisher(
                     kind,
                     topic.of(camera),
-                    _quality(ReliabilityPolicy.RELIABLE, 1 if topic.sensor else TRACKS_DEPTH),
+                    _quality(ReliabilityPolicy.RELIABLE, topic.kept),
                     qos_overriding_options=QoSOverridingOptions.with_default_policies(),
                 )
 

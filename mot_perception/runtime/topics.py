@@ -38,6 +38,11 @@ class Topic:
     transport: str = ''
     sensor: bool = False
 
+    @property
+    def kept(self) -> int:
+        """Messages of an output that are kept for a listener that is slow."""
+        return 1 if self.sensor else 10
+
     def of(self, camera: str) -> str:
         """Return the name for one of several cameras; '' is the only one."""
         if not camera:
