@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 
 from mot_perception.errors import UserError
@@ -37,9 +38,13 @@ def run(make_node: Callable[[], PerceptionNode], arguments: list[str] | None = N
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except UserError as error:
+    except (UserError, ParameterException) as error:
         sys.stderr.write(f'error: {error}\n')
         return 1
+    except RuntimeError:
+        if rclpy.ok():
+            raise
+        return 0  # asked to stop while it was starting: nothing can be published any more
     finally:
         # A second interrupt may come while the first one is being obeyed.
         with suppress(KeyboardInterrupt):

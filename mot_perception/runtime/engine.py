@@ -100,7 +100,9 @@ class Engine:
         """Say how a camera fares, and with which models."""
         found = self._lanes[camera].health.diagnose()
         values = {**found.values, **self._models.names, **self._models.memory()}
-        if self._thread is not None and not self._thread.is_alive():
+        if self._thread is None:
+            return Diagnosis(OK, 'not active', values)
+        if not self._thread.is_alive():
             return Diagnosis(ERROR, 'the inference thread has ended; restart the node', values)
         if not self.enabled:
             return Diagnosis(OK, 'disabled', values)

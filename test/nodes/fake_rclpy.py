@@ -20,11 +20,15 @@ class TransitionCallbackReturn(enum.Enum):
     ERROR = 2
 
 
-class InvalidParameterTypeException(Exception):
+class ParameterException(Exception):
     pass
 
 
-class InvalidParameterValueException(Exception):
+class InvalidParameterTypeException(ParameterException):
+    pass
+
+
+class InvalidParameterValueException(ParameterException):
     pass
 
 
@@ -56,6 +60,7 @@ class Bus:
         self.listeners: set[str] = set()
         self.now_ns = 0
         self.log: list[tuple[str, str]] = []
+        self.ok = False
         self.severities: dict[tuple[str, int], str] = {}
 
     def send(self, topic: str, data: bytes) -> None:
@@ -333,12 +338,17 @@ def _service(name: str, **request: Any) -> type:
 ChangeState = _service('ChangeState', transition=None)
 
 MODULES: dict[str, dict[str, Any]] = {
-    'rclpy': {},
+    'rclpy': {
+        'init': lambda args: setattr(BUS, 'ok', True),
+        'ok': lambda: BUS.ok,
+        'try_shutdown': lambda: setattr(BUS, 'ok', False),
+    },
     'rclpy.lifecycle': {
         'LifecycleNode': LifecycleNode,
         'TransitionCallbackReturn': TransitionCallbackReturn,
     },
     'rclpy.exceptions': {
+        'ParameterException': ParameterException,
         'InvalidParameterTypeException': InvalidParameterTypeException,
         'InvalidParameterValueException': InvalidParameterValueException,
     },

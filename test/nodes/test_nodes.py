@@ -117,6 +117,7 @@ def test_it_works_while_active_only(make, bus):
     assert [len(tracked.tracks) for tracked in feed(bus, 3)] == [1, 1, 1]
     assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     assert not bus.subscriptions
+    assert node.updater.status('camera').message == 'not active'
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     assert feed(bus, 1, 150)[0].tracks.id.tolist() == [1]  # it was not forgotten
     node.trigger_deactivate()
@@ -270,14 +271,44 @@ def test_optional_messages_are_left_out(make, bus):
     assert any('visualization_msgs is not installed' in text for _, text in bus.log)
 
 
+def run(monkeypatch: Any, bus: fake_rclpy.Bus, **rclpy: Any) -> int:
+    """Run the program of the tracker; return its exit code."""
+    for name, function in rclpy.items():
+        monkeypatch.setattr(sys.modules['rclpy'], name, function, raising=False)
+    code: int = importlib.import_module('mot_perception.nodes.tracker_node').main([])
+    assert not bus.ok
+    return code
+
+
 def test_arguments_that_rcl_refuses_are_told_in_one_line(bus, monkeypatch, capsys):
     def refuse(args: Any) -> None:
         raise RuntimeError(
             "Couldn't parse params file\n: 'x.yaml', at /ros/parser.c:271, at /a.c:4"
         )
 
-    monkeypatch.setattr(sys.modules['rclpy'], 'init', refuse, raising=False)
-    monkeypatch.setattr(sys.modules['rclpy'], 'try_shutdown', lambda: None, raising=False)
-    assert importlib.import_module('mot_perception.nodes.tracker_node').main([]) == 1
+    assert run(monkeypatch, bus, init=refuse) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: Couldn't parse params file : 'x.yaml';")
+
+
+def test_parameters_that_rclpy_refuses_are_told_in_one_line(bus, monkeypatch, capsys):
+    def refuse(*_: Any) -> None:
+        raise fake_rclpy.ParameterException('use_sim_time')
+
+    monkeypatch.setattr(fake_rclpy.LifecycleNode, '__init__', refuse)
+    assert run(monkeypatch, bus) == 1
+    assert capsys.readouterr().err == 'error: use_sim_time\n'
+
+
+@pytest.mark.parametrize('asked_to_stop', [True, False])
+def test_a_stop_while_models_are_loaded_is_no_crash(bus, monkeypatch, asked_to_stop):
+    def load(node: Any) -> Any:
+        bus.ok = not asked_to_stop
+        raise RuntimeError("publisher's context is invalid")
+
+    monkeypatch.setattr(fake_rclpy.LifecycleNode, 'trigger_configure', load)
+    if asked_to_stop:
+        assert run(monkeypatch, bus) == 0
+    else:
+        with pytest.raises(RuntimeError):
+            run(monkeypatch, bus)

@@ -238,12 +238,12 @@ def test_a_model_that_fails_is_survived_and_told_once(world):
         engine.receive('', 'image', image(ms, white))
     engine.receive('', 'image', image(150))
     world.wait(1)
+    assert engine.diagnose('').level == WARN
     engine.stop()
     errors = [text for level, text in world.lines if level == 'error']
     assert len(errors) == 1
     assert 'ZeroDivisionError' in errors[0]
     assert world.tracks()[-1].frame.stamp_ns == START + 150 * MS
-    assert engine.diagnose('').level == WARN
 
 
 def test_a_stamp_of_zero_is_the_time_of_arrival(world):
