@@ -112,7 +112,7 @@ def test_frozen():
         ('a: !!python/object/apply:os.system ["true"]', ['not YAML']),
         ('2026-01-01: 3', ['c.yaml']),
         ('? [a, b]\n: 3', ['c.yaml']),
-        ('[' * 5000, ['YAML']),
+        pytest.param('[' * 1000, ['YAML'], id='too deep'),
         (b'\xff\xfe\x00', ['YAML']),
         (b'a: \x00', ['YAML']),
         (' ' * (MAX_BYTES + 1), ['configuration']),
