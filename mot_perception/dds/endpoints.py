@@ -14,6 +14,7 @@ from mot_perception.dds.carrier import (
     take_bytes,
     write_bytes,
 )
+from mot_perception.dds.ros_names import type_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,31 @@ LARGEST_MESSAGE = 256 << 20
 """Bytes; what is larger is not handed on."""
 POLICIES = {2: 'durability', 4: 'deadline', 8: 'liveliness', 11: 'reliability'}
 """DDS's numbers of the policies that a ROS user can set, and that may be incompatible."""
+
+
+class _Version:
+    """Reports once that another process has another version of a message type.
+
+    ROS 2 lets such processes meet; the bytes may mean something else there.
+    """
+
+    def __init__(
+        self, of: Publication, others: Callable[[], set[str]], report: Callable[[str], None]
+    ) -> None:
+        self._of, self._others, self._report = of, others, report
+        self._met, self._said = 0, False
+
+    def check(self, met: int) -> None:
+        """Look at who is there if somebody has come since the last look."""
+        if met == self._met or self._said:
+            return
+        self._met = met
+        if self._others() - {type_hash(self._of.msgtype)}:
+            self._said = True
+            self._report(
+                f'{self._of.topic}: another process has another version of {self._of.msgtype}; '
+                'what is sent may be misread'
+            )
 
 
 class DdsSubscription:
@@ -45,13 +71,19 @@ class DdsSubscription:
         wanted: Publication,
         reader: DataReader[Any],
         callback: Callable[[bytes], None],
+        others: Callable[[], set[str]],
         report: Callable[[str], None],
     ) -> None:
         self.wanted = wanted
         self.entity: Any = reader
         self._callback, self._report = callback, report
+        self._version = _Version(wanted, others, report)
         self.received = self.malformed = self.failed = 0
-        reader.set_status_mask(DDSStatus.DataAvailable | DDSStatus.RequestedIncompatibleQos)
+        reader.set_status_mask(
+            DDSStatus.DataAvailable
+            | DDSStatus.RequestedIncompatibleQos
+            | DDSStatus.SubscriptionMatched
+        )
 
     @property
     def publishers(self) -> int:
@@ -59,7 +91,7 @@ class DdsSubscription:
         return _matched(self.entity.get_subscription_matched_status)
 
     def look(self) -> None:
-        """Hand on what has arrived, and report publishers that cannot be heard.
+        """Hand on what has arrived, and report publishers that cannot be heard or understood.
 
         Raises:
             DDSException: The reader is gone.
@@ -70,6 +102,7 @@ class DdsSubscription:
                 f'{self.wanted.topic}: a publisher is not heard, for it offers less '
                 f'{_policy(status.last_policy_id)} than is asked for'
             )
+        self._version.check(self.entity.get_subscription_matched_status().total_count)
         taken = MOST_TAKEN
         while taken == MOST_TAKEN:
             samples = take_bytes(self.entity)
@@ -105,15 +138,20 @@ class DdsPublisher:
     """
 
     def __init__(
-        self, offered: Publication, writer: DataWriter[Any], report: Callable[[str], None]
+        self,
+        offered: Publication,
+        writer: DataWriter[Any],
+        others: Callable[[], set[str]],
+        report: Callable[[str], None],
     ) -> None:
         self.offered = offered
         self.entity: Any = writer
         self._report = report
+        self._version = _Version(offered, others, report)
         self.lost = 0
         self._writing = Lock()
         self._open = True
-        writer.set_status_mask(DDSStatus.OfferedIncompatibleQos)
+        writer.set_status_mask(DDSStatus.OfferedIncompatibleQos | DDSStatus.PublicationMatched)
 
     @property
     def subscribers(self) -> int:
@@ -142,7 +180,7 @@ class DdsPublisher:
             self._report(f'{self.offered.topic}: a subscriber lags behind; messages are lost')
 
     def look(self) -> None:
-        """Report subscribers that cannot be reached.
+        """Report subscribers that cannot be reached, or would misread.
 
         Raises:
             DDSException: The writer is gone.
@@ -153,6 +191,7 @@ class DdsPublisher:
                 f'{self.offered.topic}: a subscriber is not reached, for it asks for more '
                 f'{_policy(status.last_policy_id)} than is offered'
             )
+        self._version.check(self.entity.get_publication_matched_status().total_count)
 
     def close(self) -> None:
         """Publish nothing any more."""

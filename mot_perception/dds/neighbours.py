@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ from mot_perception.dds.ros_names import ros_topic, ros_type
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cyclonedds.builtin import BuiltinTopic
     from cyclonedds.domain import DomainParticipant
 
 MOST_NEIGHBOURS = 2000
 MOST_NAMED = 4
+TYPE_HASH = re.compile(r'typehash=(RIHS\d\d_[0-9a-f]{64});')
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,22 @@ def publications(own: DomainParticipant) -> list[Publication]:
         for sample in found
         if sample.participant_key != own.guid and (topic := ros_topic(sample.topic_name))
     ]
+
+
+def type_hashes(own: DomainParticipant, kind: BuiltinTopic, topic: str) -> set[str]:
+    """Return the versions of its type that others announce for a ROS topic.
+
+    Args:
+        own: Our participant.
+        kind: Of publications or of subscriptions.
+        topic: Full ROS name.
+    """
+    found: set[str] = set()
+    for sample in BuiltinDataReader(own, kind).read(MOST_NEIGHBOURS):
+        said = sample.qos[Policy.Userdata]
+        if sample.participant_key != own.guid and ros_topic(sample.topic_name) == topic and said:
+            found.update(TYPE_HASH.findall(said.data.decode('latin')))
+    return found
 
 
 def why_silent(wanted: Publication, heard: Sequence[Publication], others: int, domain: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from threading import Lock, Thread, current_thread
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from cyclonedds.builtin import BuiltinTopicDcpsPublication, BuiltinTopicDcpsSubscription
 from cyclonedds.core import DDSException, GuardCondition, WaitSet
 from cyclonedds.domain import DomainParticipant
 from cyclonedds.pub import DataWriter
@@ -17,7 +19,13 @@ from cyclonedds.util import duration
 from mot_perception.dds.carrier import RawTopic, quality
 from mot_perception.dds.domain import domain_id, open_domain
 from mot_perception.dds.endpoints import DdsPublisher, DdsSubscription
-from mot_perception.dds.neighbours import Publication, participants, publications, why_silent
+from mot_perception.dds.neighbours import (
+    Publication,
+    participants,
+    publications,
+    type_hashes,
+    why_silent,
+)
 from mot_perception.dds.ros_graph import RosGraph
 from mot_perception.dds.ros_names import check_node, dds_topic, resolve, type_hash
 from mot_perception.errors import UserError
@@ -136,7 +144,8 @@ class DdsNode:
         reader: DataReader[Any] = DataReader(
             self._participant, self._topic(wanted), _quality(wanted, depth)
         )
-        subscription = DdsSubscription(wanted, reader, callback, self._report)
+        others = partial(type_hashes, self._participant, BuiltinTopicDcpsPublication, wanted.topic)
+        subscription = DdsSubscription(wanted, reader, callback, others, self._report)
         self._add(subscription, self._readers)
         return subscription
 
@@ -165,7 +174,10 @@ class DdsNode:
         writer: DataWriter[Any] = DataWriter(
             self._participant, self._topic(offered), _quality(offered, depth)
         )
-        publisher = DdsPublisher(offered, writer, self._report)
+        others = partial(
+            type_hashes, self._participant, BuiltinTopicDcpsSubscription, offered.topic
+        )
+        publisher = DdsPublisher(offered, writer, others, self._report)
         self._add(publisher, self._writers)
         return publisher
 

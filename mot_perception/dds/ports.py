@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 CAMERA = '{camera}'
 """Stands for the name of the camera in the name of a topic."""
 DIAGNOSTICS = '/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray'
-KEPT = 10
-"""Messages that are kept for a listener that is slow."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class DdsPorts:
                 self._publishers[camera, output] = self._node.advertise(
                     self._name(self._names.outputs.get(output), topic, camera),
                     topic.msgtype,
-                    depth=1 if topic.sensor else KEPT,
+                    depth=topic.kept,
                 )
         self._diagnostics = self._node.advertise(*DIAGNOSTICS)
 

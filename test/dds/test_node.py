@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from threading import Event
 
 import pytest
 from dds_world import PATIENCE, peer
 
+from mot_perception.dds import node as node_module
 from mot_perception.dds.node import DdsNode
 from mot_perception.dds.ros_names import type_hash
 from mot_perception.errors import UserError
@@ -105,6 +107,32 @@ def test_incompatible_quality_is_reported_by_both_sides():
         assert '/t: a publisher is not heard, for it offers less reliability' in here[0]
         assert '/t: a subscriber is not reached, for it asks for more reliability' in there[0]
         assert inlet.publishers == 0
+
+
+def test_another_version_of_a_type_is_reported(monkeypatch):
+    reported = Heard()
+    with DdsNode('here', report=reported) as reader, DdsNode('there') as writer:
+        reader.subscribe('t', STRING, print)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(node_module, 'type_hash', lambda _: f'RIHS01_{"0" * 64}')
+            writer.advertise('t', STRING)
+        reported.wait_for(len)
+    assert reported == [
+        f'/t: another process has another version of {STRING}; what is sent may be misread'
+    ]
+
+
+def test_a_subscriber_that_hangs_holds_nobody_up():
+    heard = Heard()
+    with DdsNode('ours') as node, peer('echo', '--reliable') as hangs:
+        said = node.advertise('in', STRING)
+        node.subscribe('in', STRING, heard, reliable=True)
+        Heard().wait_for(lambda _: said.subscribers == 2)
+        hangs.send(signal.SIGSTOP)
+        for number in range(40):
+            said.publish(string('x' * 1_000_000))
+            heard.wait_for(lambda it, number=number: len(it) > number)
+        hangs.send(signal.SIGCONT)
 
 
 def test_a_callback_that_raises_is_reported_once_and_called_again():
