@@ -115,7 +115,7 @@ def test_frozen():
         pytest.param('[' * 1000, ['YAML'], id='too deep'),
         (b'\xff\xfe\x00', ['YAML']),
         (b'a: \x00', ['YAML']),
-        (' ' * (MAX_BYTES + 1), ['configuration']),
+        pytest.param(' ' * (MAX_BYTES + 1), ['configuration'], id='too long'),
     ],
 )
 def test_wrong_is_named_in_one_line(load, text, parts):
