@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +16,7 @@ import transformers
 from transformers.models.auto import modeling_auto
 
 from mot_perception.errors import UserError
+from mot_perception.perception.device import choose_device, inference
 from mot_perception.perception.pixels import read_preprocessing
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Network:
 
     def __init__(self, model: str, kind: Kind, device: str, half: bool) -> None:
         self._device = choose_device(device)
-        self._half = half and self._device.type == 'cuda'
+        self._half = half
         folder = _folder(model)
         self.config = _config(folder, kind)
         file = folder / 'preprocessor_config.json'
@@ -79,15 +79,11 @@ class Network:
             UserError: The device's memory does not suffice, or the network cannot take them.
         """
         pixels = torch.stack([self.preprocessing(image) for image in images])
-        precision = torch.autocast('cuda', torch.float16) if self._half else nullcontext()
         try:
-            with torch.inference_mode(), precision:
+            with inference(self.name, self._device, self._half):
                 return self._module(self.preprocessing.normalised(pixels.to(self._device)))
-        except torch.OutOfMemoryError:
-            raise UserError(
-                f'{self.name}: the memory of {self._device} does not suffice; take a smaller '
-                "network, or models.device 'cpu'"
-            ) from None
+        except UserError:
+            raise
         except Exception as error:  # whatever its settings make of its layers
             raise UserError(
                 f'{self.name}: fails at an image ({_line(error)}); its files do not fit together'
@@ -104,23 +100,6 @@ class Network:
         self._module = None
         if self._device.type == 'cuda':
             torch.cuda.empty_cache()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device that a name means; 'auto' is a GPU where there is one.
-
-    Raises:
-        UserError: It is not there.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == 'auto':
-        name = 'cuda' if count else 'cpu'
-    device = torch.device(name)
-    if device.type == 'cuda' and (device.index or 0) >= count:
-        raise UserError(
-            f"models.device {name!r}: torch can use {count} GPUs here; set 'auto' or 'cpu'"
-        )
-    return device
 
 
 def _folder(model: str) -> Path:

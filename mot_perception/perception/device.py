@@ -1,0 +1,54 @@
+"""Where networks run, and what is said where that does not go."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+
+from mot_perception.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a name means; 'auto' is a GPU where there is one.
+
+    Raises:
+        UserError: It is not there.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == 'auto':
+        name = 'cuda' if count else 'cpu'
+    device = torch.device(name)
+    if device.type == 'cuda' and (device.index or 0) >= count:
+        raise UserError(
+            f"models.device {name!r}: torch can use {count} GPUs here; set 'auto' or 'cpu'"
+        )
+    return device
+
+
+@contextmanager
+def inference(model: str, device: torch.device, half: bool) -> Iterator[None]:
+    """Compute without gradients; with half precision if it is wanted and the device a GPU.
+
+    Args:
+        model: Name of what computes, for errors.
+        device: Where.
+        half: Take float16 where that suffices (autocast).
+
+    Raises:
+        UserError: The device's memory does not suffice.
+    """
+    mixed = half and device.type == 'cuda'
+    precision = torch.autocast('cuda', torch.float16) if mixed else nullcontext()
+    try:
+        with torch.inference_mode(), precision:
+            yield
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f'{model}: the memory of {device} does not suffice; take a smaller network, or '
+            "models.device 'cpu'"
+        ) from None
