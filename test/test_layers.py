@@ -16,7 +16,7 @@ LAYERS = [
     {'errors', 'types', 'boxes', 'presence', 'resources'},
     {'motion', 'association'},
     {'perception'},
-    {'depthseg'},
+    {'depthseg', 'fdta'},
     {'trackers', 'scenes'},
     {'config'},
     {'models'},

@@ -1,0 +1,1 @@
+"""FDTA: a detector that sees depth, and a decoder that names who is who (arXiv 2512.02392)."""
