@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mot_perception.cli.interrupt import asked
+from mot_perception.cli.status_line import StatusLine
 from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
-    from mot_perception.cli.status_line import StatusLine
     from mot_perception.config import Config
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at how things are."""
-COMPRESSED, COMPRESSED_DEPTH = '/compressed', '/compressedDepth'
+TRANSPORTS = {'image': 'compressed', 'depth': 'compressedDepth'}
+"""What image_transport appends to the names of topics."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class _Wish:
     """What the options ask for.
 
     Attributes:
-        config: Settings.
+        config: Name of the settings, or of their file.
         inputs: Names of topics by what they carry.
         outputs: The same of what is published.
         node: Its name, namespace, and domain.
@@ -36,7 +38,7 @@ class _Wish:
         seconds: When to stop, or None.
     """
 
-    config: Config
+    config: str
     inputs: dict[str, str]
     outputs: dict[str, str]
     node: tuple[str, str, int | None]
@@ -84,20 +86,14 @@ def live(
     Raises:
         UserError: What is wrong with names, configuration or network; or nothing came.
     """
-    from mot_perception.cli.status_line import StatusLine
-    from mot_perception.config import load_config
-
-    if find_spec('cyclonedds') is None:
-        raise UserError('cyclonedds: not installed; run "pip install \'mot_perception[live]\'"')
-    settings, image, depth = _adapted(load_config(config), image, depth, detections)
     inputs = {
         'image': image,
         'depth': depth,
-        'camera_info': camera_info or _beside(image),
+        'camera_info': camera_info,
         'detections': detections,
     }
     wish = _Wish(
-        settings,
+        config,
         {role: name for role, name in inputs.items() if name},
         {'tracks': tracks} if tracks else {},
         (node_name, namespace, domain),
@@ -107,39 +103,38 @@ def live(
     status = StatusLine(quiet=quiet)
     try:
         _run(wish, status)
-    except KeyboardInterrupt:  # while models were loaded
+    except (KeyboardInterrupt, Exception):
+        if not asked():  # else it may come out of a library as something else
+            raise
         status.end('stopped')
 
 
-def _adapted(
-    config: Config, image: str | None, depth: str | None, detections: str | None
-) -> tuple[Config, str | None, str | None]:
-    """Return the settings that the options ask for, and image topics without their transport."""
+def _adapted(config: Config, given: dict[str, str]) -> tuple[Config, dict[str, str]]:
+    """Return the settings that names of topics ask for, and the names without transports."""
     sections: dict[str, dict[str, str]] = {'stream': {}}
-    if detections:
-        sections['detector'] = {'backend': 'topic'}
-    if depth:
-        sections['depth'] = {'backend': 'topic'}
-        if depth.endswith(COMPRESSED_DEPTH):
-            sections['stream']['depth_transport'] = 'compressedDepth'
-            depth = depth.removesuffix(COMPRESSED_DEPTH)
-    if image and image.endswith(COMPRESSED):
-        sections['stream']['image_transport'] = 'compressed'
-        image = image.removesuffix(COMPRESSED)
+    names = dict(given)
+    for role, section in {'detections': 'detector', 'depth': 'depth'}.items():
+        if role in names:
+            sections[section] = {'backend': 'topic'}
+    for role, transport in TRANSPORTS.items():
+        if names.get(role, '').endswith(f'/{transport}'):
+            names[role] = names[role].removesuffix(f'/{transport}')
+            sections['stream'][f'{role}_transport'] = transport
+    if '/' in names.get('image', ''):  # where image_transport, too, looks for intrinsics
+        names.setdefault('camera_info', names['image'].rpartition('/')[0] + '/camera_info')
     update = {
         name: getattr(config, name).model_copy(update=values) for name, values in sections.items()
     }
-    return config.model_copy(update=update), image, depth
-
-
-def _beside(image: str | None) -> str | None:
-    """Return where image_transport looks for the camera's intrinsics."""
-    return image and image.rpartition('/')[0] + '/camera_info' * ('/' in image)
+    return config.model_copy(update=update), names
 
 
 def _run(wish: _Wish, status: StatusLine) -> None:
     """Load the models, join the domain, and work until asked to stop."""
+    if find_spec('cyclonedds') is None:
+        raise UserError('cyclonedds: not installed; run "pip install \'mot_perception[live]\'"')
+
     from mot_perception.cli.live_watch import Stop, Watch
+    from mot_perception.config import load_config
     from mot_perception.dds.node import DdsNode
     from mot_perception.dds.ports import DdsPorts, Names
     from mot_perception.models import load_models
@@ -148,18 +143,19 @@ def _run(wish: _Wish, status: StatusLine) -> None:
     def log(level: str, text: str) -> None:
         status.say(text if level == 'info' else f'{level}: {text}')
 
-    models = load_models(wish.config)
+    config, inputs = _adapted(load_config(wish.config), wish.inputs)
+    models = load_models(config)
     with Stop() as stop, ExitStack() as opened:
         opened.callback(models.close)
         node = opened.enter_context(DdsNode(*wish.node, partial(log, 'warning')))
-        names = Names(wish.inputs, wish.outputs)
-        ports = DdsPorts(node, wish.config, names, reliable=wish.reliable, log=log)
+        names = Names(inputs, wish.outputs)
+        ports = DdsPorts(node, config, names, reliable=wish.reliable, log=log)
         ports.advertise()
-        engine = Engine(wish.config, models, ports)
+        engine = Engine(config, models, ports)
         opened.callback(engine.stop)
         engine.start()
         ports.subscribe(engine)
-        watch = Watch(node, ports, engine, wish.config, status)
+        watch = Watch(node, ports, engine, config, status)
         watch.introduce()
         end = inf if wish.seconds is None else monotonic() + wish.seconds
         while not stop.asked and monotonic() < end:

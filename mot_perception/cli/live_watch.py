@@ -6,6 +6,7 @@ import signal
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from mot_perception.cli import interrupt
 from mot_perception.dds.domain import small_buffers
 from mot_perception.errors import UserError
 from mot_perception.messages.typestore import IMAGE
@@ -111,6 +112,7 @@ class Stop:
 
     def __enter__(self) -> Self:
         self._before = {it: signal.signal(it, self._ask) for it in STOPPING}
+        self.asked |= interrupt.asked()  # and a library swallowed it
         return self
 
     def __exit__(self, *_: object) -> None:
