@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.config import DepthConfig
+from mot_perception.messages.rvl import decode_rvl, encode_rvl
 from mot_perception.pipeline import Pipeline
 from mot_perception.types import CameraModel, Detections, Frame
 
@@ -26,6 +27,9 @@ def warm_up(config: Config, models: Models) -> None:
     Compiled loops come from numba's cache in a second; the first time after an installation they
     take up to a minute. A node does that while it is configured, not when the first image comes.
     """
+    if config.stream.depth_transport == 'compressedDepth':
+        wall = encode_rvl(np.full((8, 8), 3000, np.uint16))
+        decode_rvl(np.frombuffer(wall, np.uint8), 'a wall')
     if config.depth.backend == 'transformers':  # the network has seen an image already
         config = config.model_copy(update={'depth': DepthConfig(backend='topic')})
     pipeline = Pipeline(config, models)
