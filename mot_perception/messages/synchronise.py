@@ -83,7 +83,10 @@ class Synchroniser:
         A companion without a match is missing from its frame.
         """
         if message.role != self._leader:
-            self._streams[message.role].append(message)
+            stream = self._streams[message.role]
+            stream.append(message)
+            if not self._waiting:  # frames may never come: depth images would fill the memory
+                self._forget_old(stream, message.log_ns)
             self._heard_ns[message.role] = message.log_ns
         else:
             if self._newest_ns is not None and message.stamp_ns < self._newest_ns - JUMP_NS:
@@ -98,6 +101,10 @@ class Synchroniser:
         """Yield the frames that still wait: nothing more is expected for them."""
         while self._waiting:
             yield self._match(self._waiting.popleft())
+
+    def _forget_old(self, stream: deque[Stamped], now_ns: int) -> None:
+        while stream and stream[0].log_ns < now_ns - 2 * self._lateness_ns:
+            stream.popleft()
 
     def _forget_later(self, stamp_ns: int) -> None:
         """Drop companions from before a jump back: they are of no frame that will come soon."""
@@ -122,8 +129,7 @@ class Synchroniser:
     def _match(self, head: Stamped) -> dict[str, Stamped]:
         frame = {head.role: head}
         for role, stream in self._streams.items():
-            while stream and stream[0].log_ns < head.log_ns - 2 * self._lateness_ns:
-                stream.popleft()
+            self._forget_old(stream, head.log_ns)
             nearest = min(stream, key=lambda it: abs(it.stamp_ns - head.stamp_ns), default=None)
             if nearest is None or abs(nearest.stamp_ns - head.stamp_ns) > self._tolerance_ns:
                 continue

@@ -161,7 +161,8 @@ class PerceptionNode(LifecycleNode):
             self.close()
             return TransitionCallbackReturn.FAILURE
         except Exception:
-            self.get_logger().error(traceback.format_exc())
+            if self.context.ok():  # else it was asked to stop in the middle of it
+                self.get_logger().error(traceback.format_exc())
             return TransitionCallbackReturn.ERROR
         return of_publishers(state)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +73,20 @@ def test_waiting_is_bounded():
     out = [frame for t in range(100) for frame in synchroniser.push(stamped('image', t))]
     assert len(out) == 96
     assert len(list(synchroniser.flush())) == 4
+
+
+def test_companions_without_frames_do_not_fill_the_memory():
+    class Picture(bytearray):
+        """Bytes whose life can be watched."""
+
+    synchroniser = Synchroniser('image', ['depth'], 15 * MS, lateness_ns=500 * MS)
+    pictures = []
+    for t in range(0, 3000, 50):
+        picture = Picture()
+        pictures.append(weakref.ref(picture))
+        assert not list(synchroniser.push(Stamped('depth', t * MS, t * MS, picture)))
+    del picture
+    assert sum(it() is not None for it in pictures) == 21  # those of the last second
 
 
 @given(

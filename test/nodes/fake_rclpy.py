@@ -117,6 +117,7 @@ class LifecycleNode:
             SimpleNamespace(srv_type=ChangeState, name='~/change_state', callback=self._transit)
         ]
         self.state = 'unconfigured'
+        self.context = SimpleNamespace(ok=lambda: True)
 
     # -- parameters
 

@@ -236,6 +236,15 @@ def test_warnings_and_errors_of_one_node(make, bus, monkeypatch):
     assert 'thread has ended' not in node.updater.status('camera').message
 
 
+@pytest.mark.parametrize('asked_to_stop', [True, False])
+def test_what_a_stop_breaks_is_not_logged(make, bus, monkeypatch, asked_to_stop):
+    node = make(**FROM_TOPIC)
+    node.context.ok = lambda: not asked_to_stop
+    monkeypatch.setattr('mot_perception.nodes.perception_node.load_models', lambda _: 1 / 0)
+    assert not node.start()
+    assert [level for level, _ in bus.log] == ['error'] * (not asked_to_stop)
+
+
 def test_the_depth_node_says_what_it_needs(make, bus):
     node = make('depth')
     assert not node.start()
