@@ -150,6 +150,8 @@ class Lane:
     def _follow_size(self, frame: Frame) -> None:
         """Start anew where images change their size: boxes are in their pixels."""
         size = frame.width, frame.height
+        if 0 in size:  # detections without images: nobody knows until a camera_info comes
+            return
         if self._size not in {None, size}:
             self.report(f'images are {size[0]}×{size[1]} pixels now; the tracks were reset')
             self._task.reset()

@@ -147,6 +147,21 @@ def test_detections_alone(world):
     assert world.tracks()[0].frame.width == 640
 
 
+def test_a_camera_that_is_known_later_resets_nothing(world):
+    engine = engine_of(world, stream={'image_transport': 'none'})
+    engine.start()
+    for number, (ms, xyxy) in enumerate(walk(4)):
+        if number == 2:
+            engine.receive('', 'camera_info', camera_info(640, 480))
+        engine.receive('', 'detections', boxes(ms, xyxy))
+        world.wait(number + 1)
+    engine.stop()
+    assert [(it.frame.width, it.reset_count) for it in world.tracks()] == [(0, 0)] * 2 + [
+        (640, 0)
+    ] * 2
+    assert not world.lines
+
+
 def test_a_jump_back_resets_and_is_told(world):
     engine = engine_of(world)
     engine.start()
