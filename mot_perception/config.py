@@ -57,9 +57,16 @@ class ModelsConfig(Section):
         return device
 
 
+NEEDED = {
+    'transformers': 'a folder, or a name on the hub',
+    'fastreid': 'the file with its weights',
+}
+"""What a back end takes for its model."""
+
+
 def _check_model(backend: str, model: str) -> None:
-    if backend == 'transformers' and not model:
-        raise ValueError("backend 'transformers' needs model: a folder, or a name on the hub")
+    if backend in NEEDED and not model:
+        raise ValueError(f'backend {backend!r} needs model: {NEEDED[backend]}')
 
 
 class DetectorConfig(Section):
@@ -98,9 +105,17 @@ class DepthConfig(Section):
 class AppearanceConfig(Section):
     """How objects look."""
 
-    backend: Literal['none', 'stripes'] = Field(
-        'none', description='Appearance vectors: none, or colour-stripe histograms.'
+    backend: Literal['none', 'stripes', 'fastreid'] = Field(
+        'none',
+        description='Appearance vectors: none, colour-stripe histograms without weights, or '
+        "FastReID's SBS-S50.",
     )
+    model: str = Field('', description='File with the weights; fastreid.')
+
+    @model_validator(mode='after')
+    def _has_model(self) -> Self:
+        _check_model(self.backend, self.model)
+        return self
 
 
 class MasksConfig(Section):

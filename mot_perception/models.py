@@ -15,16 +15,24 @@ from mot_perception.perception.masks import DepthConsistentMasks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mot_perception.config import Config, DepthConfig, DetectorConfig, ModelsConfig
+    from mot_perception.config import (
+        AppearanceConfig,
+        Config,
+        DepthConfig,
+        DetectorConfig,
+        ModelsConfig,
+    )
     from mot_perception.perception.protocols import (
         AppearanceEncoder,
         DepthEstimator,
         Detector,
         MaskPropagator,
+        Model,
     )
 
 WARM_UP = 360, 640, 3
 """Shape of the black image that every model sees first, so that the first real one is fast."""
+WARM_UP_BOX = np.array([[300.0, 100.0, 360.0, 260.0]])
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,8 @@ class Models:
         masks: Outlines objects.
         appearance: Describes how objects look.
         class_names: Name of class 0, 1, … of the detector.
-        names: Which model is loaded by its role, for people: 'detector', 'depth'.
+        names: Which model is loaded by its role, for people: 'detector', 'depth',
+            'appearance'.
     """
 
     detector: Detector | None = None
@@ -51,14 +60,17 @@ class Models:
 
     def memory(self) -> dict[str, str]:
         """Return what the models take of a GPU, for people; empty where they use none."""
-        taken = sum(model.gpu_bytes() for model in (self.detector, self.depth) if model)
+        taken = sum(model.gpu_bytes() for model in self._loaded())
         return {'GPU memory': f'{taken / 2**20:.0f} MiB'} if taken else {}
 
     def close(self) -> None:
         """Free memory of GPUs; nothing can be seen afterwards."""
-        for model in (self.detector, self.depth):
-            if model is not None:
-                model.close()
+        for model in self._loaded():
+            model.close()
+
+    def _loaded(self) -> list[Model]:
+        models = self.detector, self.depth, self.appearance
+        return [model for model in models if model is not None]
 
 
 def load_models(config: Config) -> Models:
@@ -69,6 +81,7 @@ def load_models(config: Config) -> Models:
     """
     detector = _load_detector(config.detector, config.models)
     depth = _load_depth(config.depth, config.models)
+    appearance = _load_appearance(config.appearance, config.models)
     black = np.zeros(WARM_UP, np.uint8)
     names = {}
     if detector is not None:
@@ -77,11 +90,14 @@ def load_models(config: Config) -> Models:
     if depth is not None:
         depth.estimate(black)
         names['depth'] = depth.name
+    if appearance is not None:
+        appearance.embed(black, WARM_UP_BOX)
+        names['appearance'] = appearance.name
     return Models(
         detector=detector,
         depth=depth,
         masks=DepthConsistentMasks() if config.masks.backend == 'depth' else None,
-        appearance=ColourStripes() if config.appearance.backend == 'stripes' else None,
+        appearance=appearance,
         class_names=detector.class_names if detector else (),
         names=names,
     )
@@ -111,8 +127,23 @@ def _load_depth(config: DepthConfig, models: ModelsConfig) -> DepthEstimator | N
     return None
 
 
+def _load_appearance(config: AppearanceConfig, models: ModelsConfig) -> AppearanceEncoder | None:
+    if config.backend == 'stripes':
+        return ColourStripes()
+    if config.backend == 'fastreid':
+        _require('torch')
+        from mot_perception.perception.sbs_appearance import SbsAppearance
+
+        return SbsAppearance(config.model, device=models.device, half=models.half)
+    return None
+
+
 def _require_transformers() -> None:
-    for library in ('torch', 'transformers'):
+    _require('torch', 'transformers')
+
+
+def _require(*libraries: str) -> None:
+    for library in libraries:
         if find_spec(library) is None:
             raise UserError(
                 f'{library}: not installed; run "pip install \'mot_perception[models]\'"'

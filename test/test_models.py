@@ -34,7 +34,10 @@ def test_without_weights():
         )
     )
     assert models.class_names == ('person',)
-    assert models.names == {'detector': f'hog (OpenCV {cv2.__version__})'}
+    assert models.names == {
+        'detector': f'hog (OpenCV {cv2.__version__})',
+        'appearance': 'colour stripes',
+    }
     assert models.depth is None
     assert models.masks is not None
     assert models.appearance is not None

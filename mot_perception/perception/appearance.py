@@ -30,6 +30,8 @@ class ColourStripes:
     (Bhattacharyya 1943), 1 for equal distributions and 0 for disjoint ones.
     """
 
+    name = 'colour stripes'
+
     def embed(self, image: NDArray[np.uint8], xyxy: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return N×D unit vectors, D = STRIPES × (LIGHTNESS + COLOUR²).
 
@@ -52,6 +54,13 @@ class ColourStripes:
         colour = _histogram(ab[..., 0] * COLOUR + ab[..., 1], COLOUR**2)
         counts = np.hstack([light, colour]).reshape(n, -1)
         return np.asarray(np.sqrt(counts / counts.sum(1, keepdims=True)), np.float32)
+
+    def gpu_bytes(self) -> int:
+        """Return 0: it runs on the CPU."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing: there is no memory worth freeing."""
 
 
 def _windows(image: NDArray[np.uint8], xyxy: NDArray[np.float64]) -> list[list[int]]:

@@ -81,7 +81,7 @@ class MaskPropagator(Protocol):
         """Return masks of the N objects whose boxes at t are `xyxy`; N in, N out, same order."""
 
 
-class AppearanceEncoder(Protocol):
+class AppearanceEncoder(Model, Protocol):
     """Describes how objects look."""
 
     def embed(self, image: NDArray[np.uint8], xyxy: NDArray[np.float64]) -> NDArray[np.float32]:
