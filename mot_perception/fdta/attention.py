@@ -40,7 +40,8 @@ class Attention(nn.Module):
         bias = self.in_proj_bias.chunk(3)[part]
         # (…, L, width) → (…, L, heads, C) → (…, heads, L, C)
         projected = functional.linear(tokens, weight, bias)
-        return projected.view(*tokens.shape[:-1], self.heads, -1).transpose(-3, -2)
+        channels = tokens.shape[-1] // self.heads  # not -1, which fails where there are no tokens
+        return projected.view(*tokens.shape[:-1], self.heads, channels).transpose(-3, -2)
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None

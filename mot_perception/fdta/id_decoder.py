@@ -115,15 +115,15 @@ class IdDecoder(nn.Module):
         # (B, G, T, N, 2·width) → (B·G, T·N, 2·width)
         known = self._tokens(history.features, history.labels).flatten(2, 3).flatten(0, 1)
         seen = visible_history(history, current)
-        beside = ~current.missing.view(-1, 1, 1, detections)  # (B·G·U, 1, 1, M)
+        beside = ~current.missing.flatten(0, 2)[:, None, None]  # (B·G·U, 1, 1, M)
         for layer in range(len(self.cross_attn_layers)):
             if layer:
                 # (…, M, 2·width) → (B·G·U, M, 2·width): only those of the same frame
-                tokens = tokens.reshape(batch * groups * rows, detections, -1)
+                tokens = tokens.view(batch * groups * rows, detections, 2 * self.width)
                 gathered = self.self_attn_layers[layer - 1](tokens, tokens, tokens, beside)
                 tokens = self.self_attn_norm_layers[layer - 1](tokens + gathered)
             # (…, M, 2·width) → (B·G, U·M, 2·width)
-            tokens = tokens.reshape(batch * groups, rows * detections, -1)
+            tokens = tokens.view(batch * groups, rows * detections, 2 * self.width)
             mask = self._age_bias(layer, history, current).masked_fill(~seen, -torch.inf)
             # (B, G, heads, U, M, T, N) → (B·G, heads, U·M, T·N)
             mask = mask.flatten(5, 6).flatten(3, 4).flatten(0, 1).to(tokens)
@@ -131,7 +131,7 @@ class IdDecoder(nn.Module):
             tokens = self.cross_attn_norm_layers[layer](tokens + gathered)
             tokens = self.ffn_norm_layers[layer](tokens + self.ffn_layers[layer](tokens))
         logits = self.embed_to_word_layers[-1](tokens[..., self.width :])
-        return logits.view(batch, groups, rows, detections, -1)  # type: ignore[no-any-return]
+        return logits.view(batch, groups, rows, detections, self.newborn + 1)  # type: ignore[no-any-return]
 
     def _tokens(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return (…, 2·width) of embeddings (…, width) and labels (…)."""

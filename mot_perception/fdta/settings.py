@@ -97,6 +97,15 @@ class FdtaSettings(_Settings):
     temporal: TemporalSettings = TemporalSettings()
     identity: IdentitySettings = IdentitySettings()
 
+    @model_validator(mode='after')
+    def _divides(self) -> FdtaSettings:
+        width = self.detector.width
+        if width % (2 * self.temporal.heads):
+            raise ValueError(f'width {width} is no multiple of twice {self.temporal.heads} heads')
+        if 2 * width % self.identity.heads:
+            raise ValueError(f'twice width {width} is no multiple of {self.identity.heads} heads')
+        return self
+
 
 def release(data_set: DataSet = 'dancetrack') -> FdtaSettings:
     """Return the settings of the checkpoint that the authors published for a data set."""

@@ -58,8 +58,7 @@ def bin_index(depth: Tensor, settings: SpatialSettings) -> Tensor:
     """
     steps = (depth.double() - settings.nearest) / bin_width(settings)
     index = (torch.sqrt(1 + 8 * steps) - 1) / 2
-    # A NaN of a root of a negative number, or of the depth itself, fails the comparison.
-    inside = (steps >= 0) & (index < settings.bins + 1)
+    inside = (steps >= 0) & (index < settings.bins)  # False for NaN
     return torch.where(inside, index, float(settings.bins)).long()
 
 

@@ -110,12 +110,11 @@ class TemporalAdapter(nn.Module):
             raise ValueError(f'features and missing must be (B, G, T, N[, width]), not {shapes}')
         batch, groups, rows, tracks, width = features.shape
         # (B, G, T, N, width) → (B, G, N, T, width) → (S, T, width), S = B·G·N
-        tokens = features.transpose(2, 3).reshape(-1, rows, width)
-        gaps = missing.transpose(2, 3).reshape(-1, rows)
+        tokens = features.transpose(2, 3).flatten(0, 2)
+        gaps = missing.transpose(2, 3).flatten(0, 2)
         when = None
         if times is not None:  # (B, T) → (B, G·N, T) → (S, T)
-            each = times[:, None].expand(-1, groups * tracks, -1)
-            when = each.reshape(-1, rows)
+            when = times[:, None].expand(-1, groups * tracks, -1).flatten(0, 1)
         mask = visible_rows(gaps, self.window)[:, None]  # (S, 1, T, T)
         tokens, _, _ = self._layers(tokens, mask, 0, when, None)
         # (S, T, width) → (B, G, N, T, width) → (B, G, T, N, width)

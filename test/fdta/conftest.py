@@ -28,3 +28,29 @@ def fill(golden: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def tiny() -> Any:
+    """Settings of a network of 0.2 million parameters, with all that the full one has."""
+    from mot_perception.fdta.settings import FdtaSettings
+
+    return FdtaSettings.model_validate(
+        {
+            'window': 6,
+            'detector': {
+                'queries': 7,
+                'width': 32,
+                'heads': 4,
+                'points': 2,
+                'encoder_layers': 1,
+                'decoder_layers': 2,
+                'hidden': 48,
+                'blocks': (1, 1, 1, 1),
+                'stem': 4,
+            },
+            'spatial': {'bins': 12},
+            'temporal': {'layers': 2, 'heads': 4, 'hidden': 48},
+            'identity': {'identities': 9, 'layers': 3, 'heads': 4},
+        }
+    )
