@@ -76,6 +76,7 @@ class Engine:
     def enable(self, on: bool) -> None:
         """Work on what comes, or let it pass; tracks end by the stamps of what comes later."""
         self.enabled = on
+        self._mailbox.clear()
         for lane in self._lanes.values():
             lane.begin()
 

@@ -63,6 +63,8 @@ class Health:
         """Start waiting for messages: silence counts from now."""
         self._began = monotonic()
         self._arrived.clear()
+        with self._lock:
+            self._done.clear()
 
     def arrived(self, role: str) -> None:
         """Count a message."""

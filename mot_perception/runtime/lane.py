@@ -51,7 +51,7 @@ class Lane:
     ) -> None:
         self._camera, self._ports, self._stream = camera, ports, config.stream
         topics = inputs(config, task)
-        names = {role: ports.topic(camera, role) for role in topics}
+        self._where = names = {role: ports.topic(camera, role) for role in topics}
         needed = {role: name for role, name in names.items() if role != 'camera_info'}
         self._leader, *self._companions = needed
         self.health = Health(config.stream.stale_after, needed)
@@ -84,15 +84,16 @@ class Lane:
     def receive(self, role: str, data: bytes) -> list[dict[str, Stamped]]:
         """Take a serialised message; return the frames that are complete with it."""
         self.health.arrived(role)
+        where = self._where[role]
         with self._faults():
             if len(data) > LARGEST_MESSAGE:
-                raise UserError(f'{role}: message of {len(data)} bytes; no camera is so large')
+                raise UserError(f'{where}: message of {len(data)} bytes; no camera is so large')
             if role == 'camera_info':
                 self._reader.latch_camera(data)
                 return []
             stamp = stamp_of(data, 0)
             if stamp == 0:
-                self.report(f'{role}: stamps are zero; the time of arrival is taken instead')
+                self.report(f'{where}: stamps are zero; the time of arrival is taken instead')
                 stamp = self._ports.now_ns()
             with self._receiving:
                 return list(self._synchroniser.push(Stamped(role, stamp, monotonic_ns(), data)))
@@ -116,8 +117,9 @@ class Lane:
             self._skipped = 0
 
     def reset(self) -> None:
-        """Forget all tracks."""
+        """Forget all tracks, and what waits for what belongs to it."""
         self._task.reset()
+        self.begin()
 
     def reconfigure(self, config: Config) -> None:
         """Apply settings that may change while tracks live."""
