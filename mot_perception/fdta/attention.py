@@ -65,7 +65,8 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         gathered = functional.scaled_dot_product_attention(query, key, value, mask, dropout)
         # (…, heads, Lq, C) → (…, Lq, heads, C) → (…, Lq, width)
-        return self.out_proj(gathered.transpose(-3, -2).flatten(-2))  # type: ignore[no-any-return]
+        mixed: Tensor = self.out_proj(gathered.transpose(-3, -2).flatten(-2))
+        return mixed
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
@@ -104,4 +105,5 @@ class SelfAttentionLayer(nn.Module):
         """Return new tokens from the old ones and from what the attention gathered."""
         tokens = self.norm1(tokens + self.dropout(gathered))
         hidden = self.dropout(functional.relu(self.linear1(tokens)))
-        return self.norm2(tokens + self.dropout(self.linear2(hidden)))  # type: ignore[no-any-return]
+        renewed: Tensor = self.norm2(tokens + self.dropout(self.linear2(hidden)))
+        return renewed

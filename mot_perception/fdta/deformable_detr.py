@@ -131,7 +131,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps of stride 8, 16 and 32 of images (B, 3, H, W)."""
-        return self.body(images)  # type: ignore[no-any-return]
+        maps: list[Tensor] = self.body(images)
+        return maps
 
 
 # --- Positions ---
@@ -282,9 +283,8 @@ class DeformableAttention(nn.Module):
             where = centres + offsets / self.points * halves
         # (B, S, width) → (B, S, heads, C)
         split = value.unflatten(-1, (self.heads, -1))
-        return self.output_proj(  # type: ignore[no-any-return]
-            sampled_sum(split, sizes, where, weights)
-        )
+        gathered: Tensor = self.output_proj(sampled_sum(split, sizes, where, weights))
+        return gathered
 
 
 # --- Encoder ---
@@ -315,9 +315,8 @@ class EncoderLayer(nn.Module):
         """Return new tokens (B, S, width)."""
         gathered = self.self_attn(tokens + position, places, tokens, sizes, padded)
         tokens = self.norm1(tokens + gathered)
-        return self.norm2(  # type: ignore[no-any-return]
-            tokens + self.linear2(functional.relu(self.linear1(tokens)))
-        )
+        renewed: Tensor = self.norm2(tokens + self.linear2(functional.relu(self.linear1(tokens))))
+        return renewed
 
 
 class Encoder(nn.Module):
@@ -387,22 +386,22 @@ class DecoderLayer(nn.Module):
                 content = self.norm1(content + gathered)
             elif depth is not None:
                 content = self._to_depth(content, depth)
-        return self.norm3(  # type: ignore[no-any-return]
+        renewed: Tensor = self.norm3(
             content + self.linear2(functional.relu(self.linear1(content)))
         )
+        return renewed
 
     def _to_each_other(self, content: Tensor, position: Tensor) -> Tensor:
         placed = content + position
-        return self.norm2(  # type: ignore[no-any-return]
-            content + self.self_attn(placed, placed, content)
-        )
+        renewed: Tensor = self.norm2(content + self.self_attn(placed, placed, content))
+        return renewed
 
     def _to_depth(self, content: Tensor, depth: Depth) -> Tensor:
         mask = None if depth.padded is None else ~depth.padded[:, None, None]  # (B, 1, 1, N)
         query = self.norm_depth(content) if self.normalise_before else content
         gathered = self.cross_attn_depth(query, depth.tokens, depth.tokens, mask)
-        total = content + gathered
-        return total if self.normalise_before else self.norm_depth(total)  # type: ignore[no-any-return]
+        content = content + gathered
+        return content if self.normalise_before else self.norm_depth(content)
 
 
 class EncodedImage(NamedTuple):
@@ -506,7 +505,8 @@ class Transformer(nn.Module):
         # (Q, 2·width) → (Q, width) twice → (B, Q, width) twice
         position, content = queries.expand(len(maps[0]), -1, -1).chunk(2, dim=-1)
         places = self.reference_points(position).float().sigmoid()
-        return self.decoder(content, position, places, image, depth)  # type: ignore[no-any-return]
+        decoded: tuple[Tensor, Tensor] = self.decoder(content, position, places, image, depth)
+        return decoded
 
     def _encode(
         self, maps: list[Tensor], positions: list[Tensor], padded: list[Tensor] | None
@@ -532,20 +532,21 @@ class Transformer(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """Three linear layers from a query to the movement of its box; at first there is none."""
+    """Three linear layers from a query to the movement of its box: at first to its size alone."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, size: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            [nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 4)]
-        )
-        for parameter in self.layers[-1].parameters():
-            nn.init.zeros_(parameter)
+        last = nn.Linear(width, 4)
+        nn.init.zeros_(last.weight)
+        with torch.no_grad():
+            last.bias.copy_(torch.tensor([0.0, 0.0, size, size]))
+        self.layers = nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width), last])
 
     def forward(self, content: Tensor) -> Tensor:
         """Return (…, 4) of (…, width), to be added before the sigmoid."""
         first, second, last = self.layers
-        return last(functional.relu(second(functional.relu(first(content)))))  # type: ignore[no-any-return]
+        moved: Tensor = last(functional.relu(second(functional.relu(first(content)))))
+        return moved
 
 
 class DeformableDetr(nn.Module):
@@ -562,13 +563,13 @@ class DeformableDetr(nn.Module):
         self.depth_predictor = (
             None if spatial.order == 'self-vision' else DepthPredictor(width, spatial)
         )
-        box_heads = nn.ModuleList(BoxHead(width) for _ in range(depths))
-        with torch.no_grad():  # boxes are small at first: a sigmoid of −2 is 0.12
-            box_heads[0].layers[-1].bias[2:] = -2.0  # type: ignore[union-attr,index]
+        # small boxes at first: a sigmoid of −2 is 0.12; later layers move them
+        box_heads = nn.ModuleList(BoxHead(width, 0.0 if i else -2.0) for i in range(depths))
         self.transformer = Transformer(settings, spatial, box_heads)
-        self.class_embed = nn.ModuleList(nn.Linear(width, settings.classes) for _ in range(depths))
-        for head in self.class_embed:
-            nn.init.constant_(head.bias, -math.log(99))  # type: ignore[arg-type]  # score 0.01
+        class_heads = [nn.Linear(width, settings.classes) for _ in range(depths)]
+        for head in class_heads:
+            nn.init.constant_(head.bias, -math.log(99))  # a score of 0.01
+        self.class_embed = nn.ModuleList(class_heads)
         self.bbox_embed = box_heads
         self.query_embed = nn.Embedding(settings.queries, 2 * width)
         self.input_proj = _projections(settings)
@@ -630,7 +631,6 @@ def _projections(settings: DetectorSettings) -> nn.ModuleList:
         incoming = width
     for convolution in convolutions:
         nn.init.xavier_uniform_(convolution.weight)
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
     return nn.ModuleList(nn.Sequential(c, nn.GroupNorm(groups, width)) for c in convolutions)
 
 

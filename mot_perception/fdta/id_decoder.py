@@ -53,7 +53,8 @@ class FeedForward(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (…, width) of (…, width)."""
-        return self.linear2(functional.gelu(self.linear1(tokens)))  # type: ignore[no-any-return]
+        renewed: Tensor = self.linear2(functional.gelu(self.linear1(tokens)))
+        return renewed
 
 
 class TrajectoryModelling(nn.Module):
@@ -69,7 +70,8 @@ class TrajectoryModelling(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return (…, width) of (…, width)."""
         features = self.norm(features + self.adapter(features))
-        return self.ffn_norm(features + self.ffn(features))  # type: ignore[no-any-return]
+        renewed: Tensor = self.ffn_norm(features + self.ffn(features))
+        return renewed
 
 
 class IdDecoder(nn.Module):
@@ -130,8 +132,8 @@ class IdDecoder(nn.Module):
             gathered = self.cross_attn_layers[layer](tokens, known, known, mask)
             tokens = self.cross_attn_norm_layers[layer](tokens + gathered)
             tokens = self.ffn_norm_layers[layer](tokens + self.ffn_layers[layer](tokens))
-        logits = self.embed_to_word_layers[-1](tokens[..., self.width :])
-        return logits.view(batch, groups, rows, detections, self.newborn + 1)  # type: ignore[no-any-return]
+        logits: Tensor = self.embed_to_word_layers[-1](tokens[..., self.width :])
+        return logits.view(batch, groups, rows, detections, self.newborn + 1)
 
     def _tokens(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return (…, 2·width) of embeddings (…, width) and labels (…)."""

@@ -32,7 +32,8 @@ class Fdta(nn.Module):
 
     def forward(self, images: Tensor, padded: Tensor | None = None) -> Detections:
         """Return what `DeformableDetr` detects."""
-        return self.detr(images, padded)  # type: ignore[no-any-return]
+        found: Detections = self.detr(images, padded)
+        return found
 
     def identify(self, history: History, current: Current) -> Tensor:
         """Return logits (B, G, U, M, identities + 1) of detections, whose history is as detected.
@@ -42,4 +43,5 @@ class Fdta(nn.Module):
         """
         features = self.trajectory_embedding(history.features, history.missing, history.times)
         modelled = history._replace(features=self.trajectory_modeling(features))
-        return self.id_decoder(modelled, current)  # type: ignore[no-any-return]
+        logits: Tensor = self.id_decoder(modelled, current)
+        return logits

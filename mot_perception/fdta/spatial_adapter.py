@@ -93,10 +93,8 @@ class DepthPredictor(nn.Module):
             nn.ReLU(),
         )
         self.depth_classifier = nn.Conv2d(width, settings.bins + 1, 1)
-        self.depth_encoder = nn.Module()
-        self.depth_encoder.layers = nn.ModuleList(
-            [SelfAttentionLayer(width, ENCODER_HEADS, width, ENCODER_DROPOUT)]
-        )
+        layer = SelfAttentionLayer(width, ENCODER_HEADS, width, ENCODER_DROPOUT)
+        self.depth_encoder = nn.ModuleDict({'layers': nn.ModuleList([layer])})
         self.depth_pos_embed = nn.Embedding(int(settings.farthest) + 1, width)
 
     def forward(
@@ -118,8 +116,8 @@ class DepthPredictor(nn.Module):
         tokens = _pooled(dense.detach(), size).flatten(2).transpose(1, 2)  # (B, N, width)
         position = positions[self.level].flatten(2).transpose(1, 2)  # (B, N, width)
         mask = None if blocked is None else ~blocked[:, None, None]  # (B, 1, 1, N)
-        for layer in self.depth_encoder.layers:  # type: ignore[union-attr]
-            tokens = layer(tokens, position, mask)
+        (layer,) = self.depth_encoder['layers'].children()
+        tokens = layer(tokens, position, mask)
         code = self.position_code(_pooled(expected[:, None], size)[:, 0])  # (B, h, w, width)
         return Depth(logits, expected, tokens + code.flatten(1, 2).to(tokens), blocked)
 
@@ -133,7 +131,8 @@ class DepthPredictor(nn.Module):
             for level in maps[1:3]
         ]
         mean = (self.proj(maps[0]) + coarse[0] + coarse[1]) / 3
-        return self.depth_head(mean)  # type: ignore[no-any-return]
+        dense: Tensor = self.depth_head(mean)
+        return dense
 
     def expectation(self, logits: Tensor) -> Tensor:
         """Return the expected depth (eq. 13), float32: (B, K + 1, h, w) → (B, h, w).

@@ -7,12 +7,12 @@ after the other and keeps keys and values.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from mot_perception.fdta.attention import KEY, QUERY, VALUE, Attention, SelfAttentionLayer
+from mot_perception.fdta.attention import KEY, QUERY, VALUE, SelfAttentionLayer
 
 if TYPE_CHECKING:
     from mot_perception.fdta.settings import TemporalSettings
@@ -170,8 +170,9 @@ class TemporalAdapter(nn.Module):
             raise ValueError('the relative time code needs the times of the rows')
         code = row_code(row + 1, tokens.shape[1], self.width, tokens.device).to(tokens)
         keys, values = [], []
-        for number, layer in enumerate(self.trca):
-            attention: Attention = layer.self_attn  # type: ignore[assignment]
+        for number, module in enumerate(self.trca):
+            layer = cast('SelfAttentionLayer', module)
+            attention = layer.self_attn
             placed = tokens if self.relative else tokens + code
             query, key = attention.project(placed, QUERY), attention.project(placed, KEY)
             value = attention.project(tokens, VALUE)
@@ -181,7 +182,7 @@ class TemporalAdapter(nn.Module):
                 key = torch.cat([past[0][number], key], 2)
                 value = torch.cat([past[1][number], value], 2)
             gathered = attention.attend(query, key, value, mask)
-            tokens = layer.finish(tokens, gathered)  # type: ignore[operator]
+            tokens = layer.finish(tokens, gathered)
             keys.append(key)
             values.append(value)
         return tokens, keys, values

@@ -166,7 +166,7 @@ def test_padded_tokens_are_not_looked_at():
     tokens, position = torch.randn(2, 20, 32), torch.randn(2, 20, 32)
     visible = torch.ones(2, 1, 1, 20, dtype=torch.bool)
     visible[..., 15:] = False
-    (layer,) = predictor.depth_encoder.layers
+    (layer,) = predictor.depth_encoder['layers']
     before = layer(tokens, position, visible)
     tokens[:, 15:] = 99
     after = layer(tokens, position, visible)
