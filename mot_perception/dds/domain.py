@@ -24,6 +24,11 @@ HIGHEST_DOMAIN = 232
 """Ports of higher domains would lie beyond 65535."""
 PROFILE = 'config/cyclonedds.xml'
 RANGES = 'SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT'
+# As endpoints.LARGEST_MESSAGE: nobody fills our memory with pieces of a sample.
+LIMIT = (
+    '<CycloneDDS><Domain><Internal><MaxSampleSize>256MB</MaxSampleSize></Internal></Domain>'
+    '</CycloneDDS>'
+)
 OFF = '<ParticipantIndex>none</ParticipantIndex><Tag>ros_discovery_off_{}</Tag>'
 # 32 participants on one machine, as rmw_cyclonedds counts.
 ON = (
@@ -65,7 +70,7 @@ def settings(env: Mapping[str, str] = os.environ) -> str:
         UserError: ROS_AUTOMATIC_DISCOVERY_RANGE is unknown.
     """
     profile = resource(PROFILE).read_text('utf-8').strip()
-    parts = [profile, _discovery(env), env.get('CYCLONEDDS_URI', '')]
+    parts = [profile, LIMIT, _discovery(env), env.get('CYCLONEDDS_URI', '')]
     return ','.join(part for part in parts if part)
 
 

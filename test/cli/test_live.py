@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mot_perception.cli import interrupt
 from mot_perception.cli import live as live_module
 from mot_perception.cli.live import live
 from mot_perception.cli.main import main
@@ -56,6 +57,16 @@ def test_a_stop_that_comes_twice_is_as_good_as_one():
         ours.send(signal.SIGINT)
         assert ours.stop(signal.SIGINT) == 0
         assert 'Traceback' not in ours.errors
+
+
+def test_a_stop_that_a_library_swallowed_is_obeyed(monkeypatch):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(interrupt, '_asked', True)
+    try:
+        live(image='/camera/image_raw', quiet=True)  # returns
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_damaged_images_are_survived():

@@ -27,6 +27,7 @@ def test_what_is_no_domain_is_refused(text):
 def test_large_messages_by_default():
     text = settings({})
     assert '<MaxMessageSize>65500B</MaxMessageSize>' in text
+    assert '<MaxSampleSize>256MB</MaxSampleSize>' in text
     assert 'AllowMulticast' not in text
 
 
