@@ -105,12 +105,16 @@ class DepthConfig(Section):
 class AppearanceConfig(Section):
     """How objects look."""
 
-    backend: Literal['none', 'stripes', 'fastreid'] = Field(
+    backend: Literal['none', 'stripes', 'fastreid', 'transformers'] = Field(
         'none',
         description='Appearance vectors: none, colour-stripe histograms without weights, or '
-        "FastReID's SBS-S50.",
+        "FastReID's SBS-S50, or an image network of transformers.",
     )
-    model: str = Field('', description='File with the weights; fastreid.')
+    model: str = Field(
+        '',
+        description="FastReID: a file with weights. Transformers: a network's folder, or its name "
+        'on the hub.',
+    )
 
     @model_validator(mode='after')
     def _has_model(self) -> Self:

@@ -135,6 +135,11 @@ def _load_appearance(config: AppearanceConfig, models: ModelsConfig) -> Appearan
         from mot_perception.perception.sbs_appearance import SbsAppearance
 
         return SbsAppearance(config.model, device=models.device, half=models.half)
+    if config.backend == 'transformers':
+        _require('torch', 'transformers')
+        from mot_perception.perception.transformers_appearance import TransformersAppearance
+
+        return TransformersAppearance(config.model, device=models.device, half=models.half)
     return None
 
 

@@ -54,6 +54,26 @@ def depth_estimator(folder: Path, kind: str = 'depth_anything', **settings) -> P
     return save(AutoModelForDepthEstimation.from_config(config), folder, preprocessor)
 
 
+def backbone(folder: Path, kind: str, **changes) -> Path:
+    """Write an image network of this model type; `changes` are made in its preprocessor."""
+    pytest.importorskip('torch')
+    pytest.importorskip('transformers')
+    import transformers
+
+    config, preprocessor = {
+        'vit': (transformers.ViTConfig(**VIT, image_size=32, patch_size=8), 'ViT'),
+        'dinov2': (transformers.Dinov2Config(**VIT, image_size=32, patch_size=8), 'Bit'),
+        'resnet': (transformers.ResNetConfig(**SMALL_RESNET), 'ConvNext'),
+    }[kind]
+    size = {'height': 32, 'width': 32}
+    _seed()
+    return save(
+        transformers.AutoModel.from_config(config),
+        folder,
+        {'image_processor_type': f'{preprocessor}ImageProcessor', 'size': size, **changes},
+    )
+
+
 def _seed() -> None:
     import torch
 

@@ -17,7 +17,7 @@ from transformers.models.auto import modeling_auto
 
 from mot_perception.errors import UserError
 from mot_perception.perception.device import choose_device, inference
-from mot_perception.perception.pixels import read_preprocessing
+from mot_perception.perception.pixels import of_whole_objects, read_preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Kind = Literal['object detection', 'depth estimation']
+Kind = Literal['object detection', 'depth estimation', 'image features']
 
 KINDS: dict[Kind, tuple[Any, Any]] = {
     'object detection': (
@@ -36,6 +36,7 @@ KINDS: dict[Kind, tuple[Any, Any]] = {
         transformers.AutoModelForDepthEstimation,
         modeling_auto.MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES,
     ),
+    'image features': (transformers.AutoModel, modeling_auto.MODEL_FOR_IMAGE_MAPPING_NAMES),
 }
 FILES = ['config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json']
 HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*')
@@ -68,7 +69,10 @@ class Network:
         folder = _folder(model)
         self.config = _config(folder, kind)
         file = folder / 'preprocessor_config.json'
-        self.preprocessing = read_preprocessing(_json(file), str(file))
+        settings = _json(file)
+        if kind == 'image features':
+            settings = of_whole_objects(settings)
+        self.preprocessing = read_preprocessing(settings, str(file))
         self._module = _module(folder, self.config, kind, self._device)
         self.name = f'{Path(model).name} (sha256 {_digest(folder)[:8]})'
 
@@ -167,7 +171,11 @@ def _module(folder: Path, config: Any, kind: Kind, device: torch.device) -> Any:
             'give a folder with model.safetensors of this network'
         ) from None
     reshaped = {name for name, *_ in report['mismatched_keys']}
-    if wrong := sorted(reshaped | set(report['missing_keys'])):
+    missing = set(report['missing_keys'])
+    if kind == 'image features' and any(name.startswith('pooler.') for name in missing):
+        module.pooler = None  # published without one; a fresh one would pool at random
+        missing = {name for name in missing if not name.startswith('pooler.')}
+    if wrong := sorted(reshaped | missing):
         raise UserError(
             f'{folder}: {len(wrong)} weights are missing or of another shape, such as '
             f'{wrong[0]}; give those of this network'

@@ -151,6 +151,23 @@ def read_preprocessing(values: Any, where: str) -> Preprocessing:
         raise UserError(f'{where}: {place} {fault["msg"]}; copy the file again') from None
 
 
+def of_whole_objects(values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by which the image of an object fills the network's input.
+
+    Networks for images of one thing scale the short side and look at the centre, which would cut
+    off heads and feet; so the sides are scaled each on its own.
+
+    Args:
+        values: What a `preprocessor_config.json` holds.
+    """
+    size = values.get('crop_size') or values.get('size')
+    if isinstance(size, dict):
+        size = size.get('shortest_edge') or size
+    if isinstance(size, int):
+        size = {'height': size, 'width': size}
+    return {**values, 'size': size or {}, 'do_resize': True, 'keep_aspect_ratio': False}
+
+
 def _column(values: Colour, like: torch.Tensor) -> torch.Tensor:
     return torch.tensor(values, device=like.device, dtype=like.dtype)[:, None, None]
 
