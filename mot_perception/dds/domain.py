@@ -92,7 +92,7 @@ def open_domain(number: int) -> Domain:
     """Return the domain of this process, created with our settings if it is the first use.
 
     Raises:
-        UserError: Cyclone DDS does not take the settings.
+        UserError: Cyclone DDS does not take the settings, or there is no network.
     """
     if (found := _open.get(number)) is not None:
         return found
@@ -100,8 +100,8 @@ def open_domain(number: int) -> Domain:
         domain = Domain(number, settings())
     except (DDSException, UnicodeEncodeError):
         raise UserError(
-            'Cyclone DDS does not take its settings; check the environment variable '
-            'CYCLONEDDS_URI and, if there are any, the lines above'
+            'DDS cannot start, for the reason above; is a network interface up, and is the '
+            'environment variable CYCLONEDDS_URI right?'
         ) from None
     _open[number] = domain
     return domain
