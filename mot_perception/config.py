@@ -67,22 +67,46 @@ NEEDED = {
 def _check_model(backend: str, model: str) -> None:
     if backend in NEEDED and not model:
         raise ValueError(f'backend {backend!r} needs model: {NEEDED[backend]}')
+    if backend == 'yolox' and not model:
+        raise ValueError("backend 'yolox' needs model: a file with weights")
 
 
 class DetectorConfig(Section):
     """Where boxes come from."""
 
-    backend: Literal['topic', 'hog', 'transformers'] = Field(
+    backend: Literal['topic', 'hog', 'yolox', 'transformers'] = Field(
         'hog',
         description="From outside (a topic, a recording's, det.txt), OpenCV's pedestrians "
-        'without weights, or a network of transformers.',
+        'without weights, YOLOX, or a network of transformers.',
     )
-    model: str = Field('', description="Network's folder or name on the hub; transformers.")
+    model: str = Field(
+        '',
+        description="YOLOX: a file with weights. Transformers: a network's folder, or its name on "
+        'the hub.',
+    )
     score: float = Field(0.1, ge=0, le=1, description='Boxes below are left out.')
+    overlap: float = Field(
+        0.7, ge=0, le=1, description='IoU above which the worse of two boxes goes; YOLOX.'
+    )
+    height: int = Field(
+        0, ge=0, le=4096, description='Pixels that images are scaled into; YOLOX. 0: its usual.'
+    )
+    width: int = Field(0, ge=0, le=4096, description='The same; both are multiples of 32, or 0.')
+    pixels: Literal['auto', 'bgr', 'imagenet'] = Field(
+        'auto',
+        description="What YOLOX' weights were trained on: BGR from 0 to 255 as its own files, "
+        "normalised RGB as ByteTrack's, or what their first layer remembers.",
+    )
 
     @model_validator(mode='after')
     def _has_model(self) -> Self:
         _check_model(self.backend, self.model)
+        return self
+
+    @model_validator(mode='after')
+    def _whole_cells(self) -> Self:
+        if self.height % 32 or self.width % 32:
+            raise ValueError('height and width must be multiples of 32, or 0')
         return self
 
 

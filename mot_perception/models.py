@@ -108,8 +108,22 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
         from mot_perception.perception.people_detector import PeopleDetector
 
         return PeopleDetector(config.score)
+    if config.backend == 'yolox':
+        _require('torch')
+        from mot_perception.perception.yolox_detector import YoloxDetector
+
+        return YoloxDetector(
+            config.model,
+            device=models.device,
+            half=models.half,
+            score=config.score,
+            overlap=config.overlap,
+            height=config.height,
+            width=config.width,
+            pixels=config.pixels,
+        )
     if config.backend == 'transformers':
-        _require_transformers()
+        _require('torch', 'transformers')
         from mot_perception.perception.transformers_detector import TransformersDetector
 
         return TransformersDetector(
@@ -120,7 +134,7 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
 
 def _load_depth(config: DepthConfig, models: ModelsConfig) -> DepthEstimator | None:
     if config.backend == 'transformers':
-        _require_transformers()
+        _require('torch', 'transformers')
         from mot_perception.perception.transformers_depth import TransformersDepth
 
         return TransformersDepth(config.model, device=models.device, half=models.half)
@@ -141,10 +155,6 @@ def _load_appearance(config: AppearanceConfig, models: ModelsConfig) -> Appearan
 
         return TransformersAppearance(config.model, device=models.device, half=models.half)
     return None
-
-
-def _require_transformers() -> None:
-    _require('torch', 'transformers')
 
 
 def _require(*libraries: str) -> None:

@@ -157,7 +157,7 @@ def _check_detectable(sequence: Sequence, config: Config) -> None:
     if config.detector.backend == 'topic':
         raise UserError(
             f'{sequence.name}: has no detections; give --detections det.txt, or set '
-            "detector.backend to 'hog' or 'transformers'"
+            "detector.backend to 'hog', 'yolox' or 'transformers'"
         )
 
 

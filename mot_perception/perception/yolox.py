@@ -60,6 +60,7 @@ class Yolox(nn.Module):
 
     def __init__(self, size: str, classes: int) -> None:
         super().__init__()
+        self.classes = classes
         self.backbone = Pyramid(SIZES[size])
         self.head = Head(SIZES[size], classes)
 
@@ -112,7 +113,7 @@ def fuse(network: nn.Module) -> None:
         network: In evaluation mode; changed in place, and of no use for training afterwards.
     """
     for module in network.modules():
-        if isinstance(module, Convolution):
+        if isinstance(module, Convolution) and isinstance(module.bn, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
             module.bn = nn.Identity()
 
@@ -213,10 +214,14 @@ class Focus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return B×channels×h/2×w/2 of B×3×h×w."""
-        left, right = x[..., ::2], x[..., 1::2]
-        corners = [side[..., first::2, :] for side in (left, right) for first in (0, 1)]
-        cells: Tensor = self.conv(torch.cat(corners, 1))
+        cells: Tensor = self.conv(focus(x))
         return cells
+
+
+def focus(x: Tensor) -> Tensor:
+    """Return B×12×h/2×w/2 of B×3×h×w: upper left, lower left, upper right, lower right pixels."""
+    left, right = x[..., ::2], x[..., 1::2]
+    return torch.cat([side[..., first::2, :] for side in (left, right) for first in (0, 1)], 1)
 
 
 class PyramidPooling(nn.Module):

@@ -162,7 +162,7 @@ class DetectTask(FrameTask):
 
     def __init__(self, models: Models) -> None:
         if models.detector is None:
-            raise UserError('no detector: set detector.backend to hog or transformers')
+            raise UserError('no detector: set detector.backend to hog, yolox or transformers')
         self._detector, self._names = models.detector, models.class_names
 
     def run(

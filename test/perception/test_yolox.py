@@ -7,6 +7,7 @@ import math
 import golden
 import numpy as np
 import pytest
+import tiny_yolox
 
 torch = pytest.importorskip('torch')
 yolox = pytest.importorskip('mot_perception.perception.yolox')
@@ -22,19 +23,6 @@ def hollow(size: str, classes: int):
     """Return the network without memory for its weights."""
     with torch.device('meta'):
         return yolox.Yolox(size, classes)
-
-
-def fresh(size: str = 'nano', classes: int = 2, seed: int = 0):
-    """Return a network whose batch normalisations have seen something."""
-    torch.manual_seed(seed)
-    network = yolox.Yolox(size, classes)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
-            torch.nn.init.uniform_(module.weight, 0.5, 2)
-            torch.nn.init.normal_(module.bias, 0, 0.1)
-    return network.eval()
 
 
 def exact():
@@ -145,7 +133,7 @@ def test_shapes(size, height, width):
 
 
 def test_images_of_a_batch_do_not_mix(device):
-    network = fresh().to(device)
+    network = tiny_yolox.network().to(device)
     images = torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(1)).to(device)
     with torch.inference_mode():
         together, alone = network(images), [network(image[None])[0] for image in images]
@@ -155,7 +143,7 @@ def test_images_of_a_batch_do_not_mix(device):
 
 
 def test_gradients_reach_every_weight():
-    network = fresh().train()
+    network = tiny_yolox.network().train()
     network(torch.randn(2, 3, 64, 64)).square().mean().backward()
     still = [
         name for name, it in network.named_parameters() if it.grad is None or not it.grad.any()
@@ -189,9 +177,7 @@ def test_decoding_is_a_loop_over_cells(device):
 def test_focus_is_a_loop_over_pixels():
     """Channels: top left, bottom left, top right, bottom right of 2×2 pixels, colours within."""
     image = torch.arange(3 * 4 * 6, dtype=torch.float32).reshape(1, 3, 4, 6)
-    focus = yolox.Focus(12)
-    focus.conv = torch.nn.Identity()
-    cells = focus(image)
+    cells = yolox.focus(image)
     assert cells.shape == (1, 12, 2, 3)
     for corner, (down, right) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
         for colour in range(3):
@@ -204,7 +190,7 @@ def test_focus_is_a_loop_over_pixels():
 class TestFused:
     @pytest.mark.parametrize('size', ['nano', 'tiny', 's'])
     def test_is_the_same_function(self, size, device):
-        network = fresh(size).to(device)
+        network = tiny_yolox.network(size).to(device)
         images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(3)).to(device)
         with torch.inference_mode(), exact():
             expected = network(images)
@@ -213,7 +199,7 @@ class TestFused:
         torch.testing.assert_close(fused, expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
 
     def test_nothing_is_left_to_normalise(self):
-        network = fresh()
+        network = tiny_yolox.network()
         yolox.fuse(network)
         assert not [it for it in network.modules() if isinstance(it, torch.nn.BatchNorm2d)]
         convolutions = [it for it in network.modules() if isinstance(it, torch.nn.Conv2d)]
