@@ -209,9 +209,8 @@ def sampled_sum(value: Tensor, sizes: list[Size], places: Tensor, weights: Tenso
         grid = (2 * places[:, :, :, level] - 1).transpose(1, 2).flatten(0, 1)
         # (B, Q, heads, P) → (B, heads, Q, P) → (B·heads, 1, Q, P)
         share = weights[:, :, :, level].transpose(1, 2).reshape(batch * heads, 1, queries, points)
-        samples = functional.grid_sample(
-            maps, grid.to(maps), align_corners=False
-        )  # (B·heads, C, Q, P)
+        # (B·heads, C, Q, P)
+        samples = functional.grid_sample(maps, grid.to(maps), align_corners=False)
         total = total + (samples * share).sum(-1)
     # (B·heads, C, Q) → (B, heads·C, Q) → (B, Q, heads·C)
     return total.view(batch, heads * channels, queries).transpose(1, 2)
@@ -454,9 +453,8 @@ class Decoder(nn.Module):
             shares = image.shares.tile(places.shape[-1] // 2)[:, None]  # (B, 1, L, 2 or 4)
             content = layer(content, position, places[:, :, None] * shares, image, depth)
             moved = head(content).float()
-            known = functional.pad(
-                logit(places), (0, 4 - places.shape[-1])
-            )  # sizes are not known at first
+            # the size is not known at first
+            known = functional.pad(logit(places), (0, 4 - places.shape[-1]))
             box = (moved + known).sigmoid()
             contents.append(content)
             boxes.append(box)

@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mot_perception.fdta.deformable_detr import DeformableDetr
+from mot_perception.fdta.deformable_detr import DecoderLayer, DeformableDetr
 from mot_perception.fdta.settings import FdtaSettings, SpatialSettings, improved, release
-from mot_perception.fdta.spatial_adapter import DepthPredictor, bin_index, bin_values, bin_width
+from mot_perception.fdta.spatial_adapter import (
+    Depth,
+    DepthPredictor,
+    bin_index,
+    bin_values,
+    bin_width,
+)
 
 EDGES = {
     # K: δ, b_1, b_2, b_K/2, b_K−1 of the specification
@@ -206,6 +212,15 @@ def test_embeddings_reach_the_depth_head_through_the_position_code(tiny):
     assert detr.backbone[0].body.layer1[0].conv1.weight.grad.any()
 
 
+def test_tokens_do_not_teach_the_features_they_are_made_of(tiny):
+    """With a table of equal rows, the way through the position code is shut as well."""
+    detr = DeformableDetr(tiny.detector, tiny.spatial)
+    torch.nn.init.ones_(detr.depth_predictor.depth_pos_embed.weight)
+    detr(torch.randn(1, 3, 64, 64)).embeddings.square().sum().backward()
+    assert not detr.depth_predictor.depth_head[0].weight.grad.any()
+    assert detr.depth_predictor.depth_encoder['layers'][0].linear1.weight.grad.any()
+
+
 ORDERS = {
     'self-vision': ['norm2', 'norm1', 'norm3'],
     'depth-self-vision': ['norm_depth', 'norm2', 'norm1', 'norm3'],
@@ -246,6 +261,20 @@ def test_start_at_zero_changes_nothing_at_first(tiny):
     deep(images).embeddings.square().sum().backward()
     for layer in deep.transformer.decoder.layers:
         assert layer.cross_attn_depth.out_proj.weight.grad.any()
+
+
+def test_depth_attention_normalises_what_asks_or_what_comes_out(tiny):
+    torch.manual_seed(0)
+    content, tokens = torch.randn(1, 7, 32), torch.randn(1, 9, 32)
+    depth = Depth(tokens, tokens, tokens, None)
+    for zero in (False, True):
+        settings = settings_of(tiny, start_at_zero=zero)
+        layer = DecoderLayer(settings.detector, settings.spatial)
+        torch.nn.init.normal_(layer.cross_attn_depth.out_proj.weight)
+        ask = torch.nn.functional.layer_norm(content, (32,)) if zero else content
+        added = content + layer.cross_attn_depth(ask, tokens, tokens)
+        expected = added if zero else torch.nn.functional.layer_norm(added, (32,))
+        torch.testing.assert_close(layer._to_depth(content, depth), expected)
 
 
 @pytest.mark.parametrize(
