@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,10 @@ NESTED = 'model', 'state_dict', 'ema_model'
 """Names under which training programs keep the weights, beside the optimiser's state."""
 NAMED = 10
 """Keys of each kind that an error lists."""
+LARGEST_PICKLE = 1 << 26
+"""Bytes of the part of a zipped file that is unpickled: names and shapes, no numbers."""
+_MAKES_BYTES = b'bytearray\n'
+"""How a pickle calls the one thing that makes as many bytes as a mere number says."""
 _CHUNK = 1 << 22
 
 
@@ -109,13 +114,9 @@ def _read_safetensors(file: Path) -> Any:
 def _read_pickle(file: Path) -> Any:
     """Read with torch's restricted unpickler, which makes tensors and plain values only."""
     if zipfile.is_zipfile(file):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                unpacked = sum(entry.file_size for entry in archive.infolist())
-        except (zipfile.BadZipFile, ValueError) as error:
-            raise UserError(f'{file}: damaged ({_line(error)}); copy it again') from None
-        if unpacked > LARGEST:
-            raise UserError(f'{file}: unpacks to {unpacked} bytes; {LARGEST} at most are read')
+        _check_zip(file)
+    elif _contains(file, _MAKES_BYTES):
+        raise UserError(f'{file}: holds more than tensors and numbers; copy it again')
     try:
         with torch.serialization.safe_globals(_numbers()):
             return torch.load(file, map_location='cpu', weights_only=True)
@@ -124,6 +125,33 @@ def _read_pickle(file: Path) -> Any:
             f'{file}: cannot be read as weights ({_line(error)}); it is damaged or holds more '
             'than tensors and numbers: copy it again, or save its state dict as safetensors'
         ) from None
+
+
+def _check_zip(file: Path) -> None:
+    """Refuse what would take more memory than weights do."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > LARGEST:
+                raise UserError(f'{file}: unpacks to {unpacked} bytes; {LARGEST} at most are read')
+            pickled = [it for it in archive.infolist() if it.filename.endswith('.pkl')]
+            if any(entry.file_size > LARGEST_PICKLE for entry in pickled) or any(
+                _MAKES_BYTES in archive.read(entry) for entry in pickled
+            ):
+                raise UserError(f'{file}: holds more than tensors and numbers; copy it again')
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise UserError(f'{file}: damaged ({_line(error)}); copy it again') from None
+
+
+def _contains(file: Path, needle: bytes) -> bool:
+    """Return whether the bytes occur anywhere."""
+    kept = b''
+    with file.open('rb') as stream:
+        while chunk := stream.read(_CHUNK):
+            if needle in kept + chunk:
+                return True
+            kept = chunk[-len(needle) :]
+    return False
 
 
 def _numbers() -> list[Any]:
@@ -163,7 +191,12 @@ def _is_counter(key: str) -> bool:
 
 def _listed(name: str, keys: list[str]) -> str:
     more = ', …' if len(keys) > NAMED else ''
-    return f'{len(keys)} {name} ({", ".join(f"{key:.80}" for key in keys[:NAMED])}{more})'
+    return f'{len(keys)} {name} ({", ".join(map(_in_line, keys[:NAMED]))}{more})'
+
+
+def _in_line(key: str) -> str:
+    """Return the beginning of a key in one line, whatever it holds."""
+    return ''.join(letter if letter.isprintable() else '?' for letter in key[:80])
 
 
 def _shape(tensor: torch.Tensor) -> str:

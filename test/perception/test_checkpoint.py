@@ -121,6 +121,30 @@ class TestHostile:
         assert file.stat().st_size < 1 << 16
         assert 'unpacks to 131072 bytes' in refused(file)
 
+    @pytest.mark.parametrize('module', ['builtins', '__builtin__'])
+    @pytest.mark.parametrize('zipped', [True, False])
+    @pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    def test_a_number_is_no_memory(self, module, zipped, method, weights, file):
+        """Torch's unpickler makes 2 TB of bytes if a pickle of 30 says so."""
+        call = f'c{module}\nbytearray\n'.encode() + b'\x8a\x06' + (1 << 41).to_bytes(6, 'little')
+        torch.save(weights, file, _use_new_zipfile_serialization=zipped)
+        if zipped:
+            with zipfile.ZipFile(file) as archive:
+                parts = {entry: archive.read(entry) for entry in archive.namelist()}
+            with zipfile.ZipFile(file, 'w', method) as archive:
+                for name, content in parts.items():
+                    hostile = b'\x80\x02' + call + b'\x85R.'
+                    archive.writestr(name, hostile if name.endswith('data.pkl') else content)
+        else:
+            head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2)
+            file.write_bytes(head + b'\x80\x02' + call + b'\x85R.')
+        assert 'holds more than tensors and numbers' in refused(file)
+
+    def test_a_long_pickle(self, weights, file, monkeypatch):
+        monkeypatch.setattr(checkpoint, 'LARGEST_PICKLE', 100)
+        torch.save(weights, file)
+        assert 'holds more than tensors and numbers' in refused(file)
+
     def test_too_large(self, file, monkeypatch):
         monkeypatch.setattr(checkpoint, 'LARGEST', 100)
         file.write_bytes(bytes(101))
@@ -177,6 +201,11 @@ class TestLoad:
         torch.save(weights, file)
         message = refused(file)
         assert 'not the weights of Little: 1 missing (0.bias); 1 unexpected (2.bias)' in message
+
+    def test_keys_of_several_lines(self, weights, file):
+        weights['one\ntwo\r\u2028three'] = torch.zeros(1)
+        torch.save(weights, file)
+        assert '1 unexpected (one?two??three)' in refused(file)
 
     def test_other_shapes(self, weights, file):
         weights['0.weight'] = torch.zeros(4, 3, 1, 1)
