@@ -26,6 +26,8 @@ LARGEST_PICKLE = 1 << 26
 """Bytes of the part of a zipped file that is unpickled: names and shapes, no numbers."""
 _MAKES_BYTES = b'bytearray\n'
 """How a pickle calls the one thing that makes as many bytes as a mere number says."""
+_ZIP = b'PK\x03\x04'
+"""What makes torch take a file for a zipped one, whatever lies behind."""
 _CHUNK = 1 << 22
 
 
@@ -113,7 +115,9 @@ def _read_safetensors(file: Path) -> Any:
 
 def _read_pickle(file: Path) -> Any:
     """Read with torch's restricted unpickler, which makes tensors and plain values only."""
-    if zipfile.is_zipfile(file):
+    with file.open('rb') as stream:
+        zipped = stream.read(len(_ZIP)) == _ZIP
+    if zipped:
         _check_zip(file)
     elif _contains(file, _MAKES_BYTES):
         raise UserError(f'{file}: holds more than tensors and numbers; copy it again')
