@@ -127,7 +127,7 @@ class TestReplay:
     def test_run_json_says_what_ran(self, result, bag):
         run = json.loads((result.out / 'run.json').read_text('utf-8'))
         assert run['versions']['mot_perception'] == mot_perception.__version__
-        assert run['configuration']['appearance'] == {'backend': 'stripes'}
+        assert run['configuration']['appearance']['backend'] == 'stripes'
         assert run['frames'] == {'hall': FRAMES}
         assert set(run['milliseconds']) >= {'association', 'appearance', 'masks'}
         assert {Path(name).name for name in run['sha256']} >= {'hall.mcap'}
