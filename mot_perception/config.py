@@ -60,18 +60,25 @@ class ModelsConfig(Section):
 NEEDED = {
     'transformers': 'a folder, or a name on the hub',
     'fastreid': 'the file with its weights',
+    'yolox': 'a file with weights',
 }
 """What a back end takes for its model."""
 
 
-def _check_model(backend: str, model: str) -> None:
-    if backend in NEEDED and not model:
-        raise ValueError(f'backend {backend!r} needs model: {NEEDED[backend]}')
-    if backend == 'yolox' and not model:
-        raise ValueError("backend 'yolox' needs model: a file with weights")
+class BackendConfig(Section):
+    """A part that has a choice of back ends, some of which take a model."""
+
+    backend: str
+    model: str = ''
+
+    @model_validator(mode='after')
+    def _has_model(self) -> Self:
+        if self.backend in NEEDED and not self.model:
+            raise ValueError(f'backend {self.backend!r} needs model: {NEEDED[self.backend]}')
+        return self
 
 
-class DetectorConfig(Section):
+class DetectorConfig(BackendConfig):
     """Where boxes come from."""
 
     backend: Literal['topic', 'hog', 'yolox', 'transformers'] = Field(
@@ -99,18 +106,13 @@ class DetectorConfig(Section):
     )
 
     @model_validator(mode='after')
-    def _has_model(self) -> Self:
-        _check_model(self.backend, self.model)
-        return self
-
-    @model_validator(mode='after')
     def _whole_cells(self) -> Self:
         if self.height % 32 or self.width % 32:
             raise ValueError('height and width must be multiples of 32, or 0')
         return self
 
 
-class DepthConfig(Section):
+class DepthConfig(BackendConfig):
     """Where depth comes from."""
 
     backend: Literal['none', 'topic', 'transformers'] = Field(
@@ -120,13 +122,8 @@ class DepthConfig(Section):
     )
     model: str = Field('', description="Network's folder or name on the hub; transformers.")
 
-    @model_validator(mode='after')
-    def _has_model(self) -> Self:
-        _check_model(self.backend, self.model)
-        return self
 
-
-class AppearanceConfig(Section):
+class AppearanceConfig(BackendConfig):
     """How objects look."""
 
     backend: Literal['none', 'stripes', 'fastreid', 'transformers'] = Field(
@@ -139,11 +136,6 @@ class AppearanceConfig(Section):
         description="FastReID: a file with weights. Transformers: a network's folder, or its name "
         'on the hub.',
     )
-
-    @model_validator(mode='after')
-    def _has_model(self) -> Self:
-        _check_model(self.backend, self.model)
-        return self
 
 
 class MasksConfig(Section):

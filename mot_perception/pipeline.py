@@ -113,8 +113,8 @@ class Pipeline:
     def _detect(self, frame: Frame) -> Detections:
         if self._models.detector is None:
             raise UserError(
-                "there are no detections and no detector: set detector.backend to 'hog' or "
-                "'transformers'"
+                "there are no detections and no detector: set detector.backend to 'hog', 'yolox' "
+                "or 'transformers'"
             )
         if frame.image is None:
             raise UserError('there are neither detections nor an image to look for them in')

@@ -24,7 +24,7 @@ HIGHEST_DOMAIN = 232
 """Ports of higher domains would lie beyond 65535."""
 PROFILE = 'config/cyclonedds.xml'
 RANGES = 'SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT'
-# As endpoints.LARGEST_MESSAGE: nobody fills our memory with pieces of a sample.
+# As messages.cdr.LARGEST_MESSAGE: nobody fills our memory with pieces of a sample.
 LIMIT = (
     '<CycloneDDS><Domain><Internal><MaxSampleSize>256MB</MaxSampleSize></Internal></Domain>'
     '</CycloneDDS>'

@@ -15,6 +15,7 @@ from mot_perception.dds.carrier import (
     write_bytes,
 )
 from mot_perception.dds.ros_names import type_hash
+from mot_perception.messages.cdr import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from mot_perception.dds.neighbours import Publication
 
-LARGEST_MESSAGE = 256 << 20
-"""Bytes; what is larger is not handed on."""
 POLICIES = {2: 'durability', 4: 'deadline', 8: 'liveliness', 11: 'reliability'}
 """DDS's numbers of the policies that a ROS user can set, and that may be incompatible."""
 

@@ -10,6 +10,9 @@ from mot_perception.messages.typestore import COMPRESSED_IMAGE, IMAGE, typestore
 MOST_BYTES = 8 << 20
 """Largest message that is read, pictures apart: its objects take many times its bytes."""
 
+LARGEST_MESSAGE = 256 << 20
+"""Bytes of the largest message that is taken from a topic: no camera's image is larger."""
+
 # Their one large field is read as a view, whatever its length.
 PICTURES = frozenset([IMAGE, COMPRESSED_IMAGE])
 

@@ -52,3 +52,16 @@ def inference(model: str, device: torch.device, half: bool) -> Iterator[None]:
             f'{model}: the memory of {device} does not suffice; take a smaller network, or '
             "models.device 'cpu'"
         ) from None
+
+
+def weights_on_gpu(network: torch.nn.Module | None, device: torch.device) -> int:
+    """Return the bytes that a network's weights take of a GPU; 0 on the CPU, or without it."""
+    if device.type != 'cuda' or network is None:
+        return 0
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def free(device: torch.device) -> None:
+    """Give the memory of networks that are gone back to the GPU, if it is one."""
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()

@@ -16,7 +16,12 @@ import transformers
 from transformers.models.auto import modeling_auto
 
 from mot_perception.errors import UserError
-from mot_perception.perception.device import choose_device, inference
+from mot_perception.perception.device import (
+    choose_device,
+    free,
+    inference,
+    weights_on_gpu,
+)
 from mot_perception.perception.pixels import of_whole_objects, read_preprocessing
 
 if TYPE_CHECKING:
@@ -95,15 +100,12 @@ class Network:
 
     def gpu_bytes(self) -> int:
         """Return the bytes that its weights take of a GPU."""
-        if self._device.type != 'cuda' or self._module is None:
-            return 0
-        return sum(tensor.nbytes for tensor in self._module.state_dict().values())
+        return weights_on_gpu(self._module, self._device)
 
     def close(self) -> None:
         """Free its memory; it is not used afterwards."""
         self._module = None
-        if self._device.type == 'cuda':
-            torch.cuda.empty_cache()
+        free(self._device)
 
 
 def _folder(model: str) -> Path:

@@ -11,7 +11,12 @@ from torch.nn.functional import normalize
 
 from mot_perception.perception.checkpoint import digest, load_weights, read_weights
 from mot_perception.perception.crops import crops
-from mot_perception.perception.device import choose_device, inference
+from mot_perception.perception.device import (
+    choose_device,
+    free,
+    inference,
+    weights_on_gpu,
+)
 from mot_perception.perception.sbs import DIMENSION, HEIGHT, WIDTH, SbsS50
 
 if TYPE_CHECKING:
@@ -62,15 +67,12 @@ class SbsAppearance:
 
     def gpu_bytes(self) -> int:
         """Return the bytes that its weights take of a GPU."""
-        if self._device.type != 'cuda' or self._network is None:
-            return 0
-        return sum(tensor.nbytes for tensor in self._network.state_dict().values())
+        return weights_on_gpu(self._network, self._device)
 
     def close(self) -> None:
         """Free its memory; it is not used afterwards."""
         self._network = None
-        if self._device.type == 'cuda':
-            torch.cuda.empty_cache()
+        free(self._device)
 
     def _see(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return B×2048 for B×384×128×3 BGR crops."""

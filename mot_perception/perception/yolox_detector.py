@@ -10,7 +10,12 @@ import torch
 
 from mot_perception.boxes import iou
 from mot_perception.perception.checkpoint import digest
-from mot_perception.perception.device import choose_device, inference
+from mot_perception.perception.device import (
+    choose_device,
+    free,
+    inference,
+    weights_on_gpu,
+)
 from mot_perception.perception.yolox import decode, fuse
 from mot_perception.perception.yolox_checkpoint import load_yolox
 from mot_perception.perception.yolox_input import letterbox, normalised, trained_on
@@ -112,15 +117,12 @@ class YoloxDetector:
 
     def gpu_bytes(self) -> int:
         """Return the bytes that its weights take of a GPU."""
-        if self._device.type != 'cuda' or self._network is None:
-            return 0
-        return sum(tensor.nbytes for tensor in self._network.state_dict().values())
+        return weights_on_gpu(self._network, self._device)
 
     def close(self) -> None:
         """Free its memory; it is not used afterwards."""
         self._network = None
-        if self._device.type == 'cuda':
-            torch.cuda.empty_cache()
+        free(self._device)
 
     def _select(self, rows: NDArray[np.float64], ratio: float) -> Detections:
         """Return the objects of an image.

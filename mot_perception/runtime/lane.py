@@ -9,6 +9,7 @@ from time import monotonic_ns, perf_counter_ns
 from typing import TYPE_CHECKING
 
 from mot_perception.errors import UserError
+from mot_perception.messages.cdr import LARGEST_MESSAGE
 from mot_perception.messages.frames import FrameReader
 from mot_perception.messages.synchronise import Stamped, Synchroniser, stamp_of
 from mot_perception.runtime.health import Health
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from mot_perception.runtime.topics import Task
     from mot_perception.types import Frame
 
-LARGEST_MESSAGE = 256 << 20
-"""Bytes; no camera's image is larger."""
 LATENESS_NS = NANOSECONDS // 2
 """What belongs to an image may arrive so much later."""
 MOST_WAITING = 16

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from mot_perception.config import Config, keys, parse_config
-from mot_perception.trackers.settings import LIVE
+from mot_perception.config import Config, is_live, keys, parse_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -136,7 +135,7 @@ def _parameter(name: str, field: Any, default: Any) -> Parameter:
         choices=tuple(choices) if is_choice else (),
         low=low,
         high=high,
-        dynamic=LIVE in field.metadata,
+        dynamic=is_live(field),
     )
 
 

@@ -17,7 +17,7 @@ from mot_perception.runtime.annotations import image_annotations
 from mot_perception.runtime.markers import Markers
 from mot_perception.runtime.outputs import DebugImage, matched_detections, tracked_objects
 from mot_perception.runtime.topics import OUTPUTS
-from mot_perception.types import Detections, TrackState
+from mot_perception.types import TrackState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mot_perception.models import Models
     from mot_perception.runtime.ports import Ports
     from mot_perception.runtime.topics import Task
-    from mot_perception.types import Frame
+    from mot_perception.types import Detections, Frame
 
 
 class FrameTask(ABC):
@@ -103,10 +103,10 @@ class TrackTask(FrameTask):
         self._pipeline = Pipeline(config, models)
         self._annotation_metadata = annotation_metadata
         self._with_embeddings = config.stream.publish_embeddings
-        self._from_outside = config.detector.backend == 'topic'
-        self._names = classes.names if self._from_outside else models.class_names
+        from_outside = config.detector.backend == 'topic'
+        self._names = classes.names if from_outside else models.class_names
         self._sees = (
-            not self._from_outside
+            not from_outside
             or config.appearance.backend != 'none'
             or config.depth.backend != 'none'
         )
@@ -124,8 +124,6 @@ class TrackTask(FrameTask):
         listened: Collection[str],
     ) -> Iterator[tuple[str, bytes]]:
         """Yield the tracks, then what is drawn from them for those who listen."""
-        if self._from_outside and detections is None:
-            detections = Detections.empty()
         tracked = replace(self._pipeline.step(frame, detections), dropped_frames=dropped)
         self.resets = tracked.reset_count
         self.objects = int((tracked.tracks.state == TrackState.CONFIRMED).sum())
