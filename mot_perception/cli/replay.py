@@ -91,16 +91,18 @@ def replay(
     from mot_perception.bags.outputs import whole
     from mot_perception.cli.progress import progress_bar
     from mot_perception.evaluation.extra import REPORT, SCORES, require
+    from mot_perception.runtime.warm_up import warm_up
 
     if out.resolve() in (source.resolve(), *source.resolve().parents):
         raise UserError(f'{out}: holds the input {source}; choose another --out')
     settings = _settings(config, fps, score_range)
     require(*[SCORES] * evaluate, *[REPORT] * settings.output.report)
-    start = perf_counter()
     with whole(out, force=force, sign=RECORD) as folder:
         sequences = _open(source, settings, detections)
         models = _load(settings, sequences)
+        warm_up(settings, models)
         folder.mkdir()
+        start = perf_counter()
         with progress_bar(quiet=quiet) as bar:
             runs = [_run(s, settings, models, folder, bar, len(sequences) > 1) for s in sequences]
         if interpolate:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mot_perception.config import DepthConfig
 from mot_perception.messages.rvl import decode_rvl, encode_rvl
+from mot_perception.perception.appearance import ColourStripes
 from mot_perception.pipeline import Pipeline
 from mot_perception.types import CameraModel, Detections, Frame
 
@@ -25,12 +27,15 @@ def warm_up(config: Config, models: Models) -> None:
     """Track some walking boxes that come, cross, tremble, hide and go, and forget them.
 
     Compiled loops come from numba's cache in a second; the first time after an installation they
-    take up to a minute. A node does that while it is configured, not when the first image comes.
+    take up to a minute. A node does that while it is configured, not when the first image comes; a
+    replay before it takes the time. Networks are left out: loading them has warmed them up.
     """
     if config.stream.depth_transport == 'compressedDepth':
         wall = encode_rvl(np.full((8, 8), 3000, np.uint16))
         decode_rvl(np.frombuffer(wall, np.uint8), 'a wall')
-    if config.depth.backend == 'transformers':  # the network has seen an image already
+    if models.appearance is not None:
+        models = replace(models, appearance=ColourStripes())
+    if config.depth.backend == 'transformers':
         config = config.model_copy(update={'depth': DepthConfig(backend='topic')})
     pipeline = Pipeline(config, models)
     camera = CameraModel(WIDTH, HEIGHT, WIDTH, WIDTH, WIDTH / 2, HEIGHT / 2)
