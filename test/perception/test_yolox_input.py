@@ -69,7 +69,7 @@ class TestLetterbox:
         place = np.array([x * width, y * height])
         there = place * ratio
         assert (there <= np.array([columns, rows]) * (1 + 1e-12)).all()
-        np.testing.assert_allclose(there / ratio, place, rtol=1e-12)
+        np.testing.assert_allclose(there / ratio, place, rtol=1e-12, atol=1e-12)
 
 
 class TestNormalised:
