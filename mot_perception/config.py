@@ -60,7 +60,11 @@ class ModelsConfig(Section):
 NEEDED = {
     'transformers': 'a folder, or a name on the hub',
     'fastreid': 'the file with its weights',
-    'yolox': 'a file with weights',
+    'yolox': "a file with weights, or 'people_nano'",
+    'onnx': 'an exported file',
+    'sam2': "a folder, a name on the hub, or Meta's file",
+    'encoder': "a file with weights, or 'depthseg_crop'",
+    'native': 'the file with its weights',
 }
 """What a back end takes for its model."""
 
@@ -81,15 +85,18 @@ class BackendConfig(Section):
 class DetectorConfig(BackendConfig):
     """Where boxes come from."""
 
-    backend: Literal['topic', 'hog', 'yolox', 'transformers'] = Field(
+    backend: Literal['topic', 'hog', 'yolox', 'onnx', 'transformers'] = Field(
         'hog',
         description="From outside (a topic, a recording's, det.txt), OpenCV's pedestrians "
-        'without weights, YOLOX, or a network of transformers.',
+        'without weights, YOLOX, a network exported to ONNX, or one of transformers.',
     )
     model: str = Field(
         '',
-        description="YOLOX: a file with weights. Transformers: a network's folder, or its name on "
-        'the hub.',
+        description="YOLOX: a file with weights, or 'people_nano', a shipped one for rendered "
+        "people. ONNX: a file. Transformers: a network's folder, or its name on the hub.",
+    )
+    classes: tuple[str, ...] = Field(
+        ('',), description='Names of the classes that are looked for. One empty name: all of them.'
     )
     score: float = Field(0.1, ge=0, le=1, description='Boxes below are left out.')
     overlap: float = Field(
@@ -115,42 +122,66 @@ class DetectorConfig(BackendConfig):
 class DepthConfig(BackendConfig):
     """Where depth comes from."""
 
-    backend: Literal['none', 'topic', 'transformers'] = Field(
+    backend: Literal['none', 'topic', 'transformers', 'native'] = Field(
         'none',
         description="Nowhere, from an RGB-D camera (a topic, a recording's), or estimated from "
-        'the image by a network of transformers.',
+        "the image by a network of transformers or by Apple's own package depth_pro.",
     )
-    model: str = Field('', description="Network's folder or name on the hub; transformers.")
+    model: str = Field(
+        '',
+        description="Transformers: a network's folder, its name on the hub, or Apple's "
+        'depth_pro.pt. Native: that file.',
+    )
+    every: int = Field(
+        1, ge=1, le=1000, description='Depth is estimated in every so manieth frame.'
+    )
+    align: bool = Field(
+        False, description='Scale each estimate to the one before, by what stands still.'
+    )
 
 
 class AppearanceConfig(BackendConfig):
     """How objects look."""
 
-    backend: Literal['none', 'stripes', 'fastreid', 'transformers'] = Field(
+    backend: Literal['none', 'stripes', 'fastreid', 'transformers', 'native'] = Field(
         'none',
-        description='Appearance vectors: none, colour-stripe histograms without weights, or '
-        "FastReID's SBS-S50, or an image network of transformers.",
+        description='Appearance vectors: none, colour-stripe histograms without weights, '
+        "FastReID's SBS-S50, an image network of transformers, or the package fastreid itself.",
     )
     model: str = Field(
         '',
         description="FastReID: a file with weights. Transformers: a network's folder, or its name "
-        'on the hub.',
+        "on the hub. Native: FastReID's configuration file.",
     )
 
 
-class MasksConfig(Section):
+class MasksConfig(BackendConfig):
     """Which pixels are the object's."""
 
-    backend: Literal['none', 'depth'] = Field(
-        'none', description='Masks: none, or the pixels of a box as deep as its object.'
+    backend: Literal['none', 'depth', 'sam2', 'native'] = Field(
+        'none',
+        description='Masks: none, the pixels of a box as deep as its object, SAM 2 or 2.1, or '
+        "Meta's own package sam2.",
+    )
+    model: str = Field(
+        '', description="SAM 2: a folder, a name on the hub, or Meta's file. Native: that file."
+    )
+    prompts: Literal['detections', 'tracks'] = Field(
+        'detections',
+        description='Tracks are described by the masks of their detections as the released code '
+        "does it, or of the filter's boxes one frame later as the paper says.",
     )
 
 
-class DepthSegConfig(Section):
+class DepthSegConfig(BackendConfig):
     """Depth × mask as a cue."""
 
-    backend: Literal['none', 'raw'] = Field(
-        'none', description='Depth-segmentation vectors: none, or the raw map; needs masks.'
+    backend: Literal['none', 'raw', 'encoder'] = Field(
+        'none',
+        description='Depth-segmentation vectors: none, the raw map, or an encoder; needs masks.',
+    )
+    model: str = Field(
+        '', description="Encoder: a file with weights, or 'depthseg_crop', the shipped one."
     )
     previous_depth: Literal['own', 'current'] = Field(
         'own',
@@ -262,7 +293,9 @@ class Config(Section):
     @model_validator(mode='after')
     def _cue_has_masks(self) -> Self:
         if self.depthseg.backend != 'none' and self.masks.backend == 'none':
-            raise ValueError("depthseg.backend needs masks: set masks.backend to 'depth'")
+            raise ValueError(
+                "depthseg.backend needs masks: set masks.backend to 'depth' or 'sam2'"
+            )
         return self
 
     @model_validator(mode='after')
@@ -276,6 +309,14 @@ class Config(Section):
         if self.masks.backend == 'depth' and self.depth.backend == 'none':
             raise ValueError(
                 "masks.backend 'depth' needs depth: set depth.backend to 'topic' or 'transformers'"
+            )
+        return self
+
+    @model_validator(mode='after')
+    def _cue_has_depth(self) -> Self:
+        if self.depthseg.backend != 'none' and self.depth.backend == 'none':
+            raise ValueError(
+                "depthseg.backend needs depth: set depth.backend to 'topic' or 'transformers'"
             )
         return self
 

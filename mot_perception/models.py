@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mot_perception.depthseg.fusion import RawMap
 from mot_perception.errors import UserError
 from mot_perception.perception.appearance import ColourStripes
+from mot_perception.perception.grid import GRID
 from mot_perception.perception.masks import DepthConsistentMasks
+from mot_perception.resources import weights
+from mot_perception.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,19 +23,22 @@ if TYPE_CHECKING:
         AppearanceConfig,
         Config,
         DepthConfig,
+        DepthSegConfig,
         DetectorConfig,
+        MasksConfig,
         ModelsConfig,
     )
     from mot_perception.perception.protocols import (
         AppearanceEncoder,
         DepthEstimator,
+        DepthSegCue,
         Detector,
         MaskPropagator,
         Model,
     )
 
 WARM_UP = 360, 640, 3
-"""Shape of the black image that every model sees first, so that the first real one is fast."""
+"""Shape of the black image that every model sees first."""
 WARM_UP_BOX = np.array([[300.0, 100.0, 360.0, 260.0]])
 
 
@@ -39,21 +46,24 @@ WARM_UP_BOX = np.array([[300.0, 100.0, 360.0, 260.0]])
 class Models:
     """What sees; None where nothing does.
 
-    They remember nothing from image to image, so that all cameras share them, one at a time.
+    What they remember of an image is looked up by the image, so that all cameras share them, one
+    at a time.
 
     Attributes:
         detector: Finds boxes; None where they come from outside.
         depth: Estimates depth; None where there is none or it comes from outside.
         masks: Outlines objects.
+        depthseg: Makes vectors of outlines and depth.
         appearance: Describes how objects look.
         class_names: Name of class 0, 1, … of the detector.
-        names: Which model is loaded by its role, for people: 'detector', 'depth',
-            'appearance'.
+        names: Which model is loaded by its role, for people: 'detector', 'depth', 'masks',
+            'depthseg', 'appearance'.
     """
 
     detector: Detector | None = None
     depth: DepthEstimator | None = None
     masks: MaskPropagator | None = None
+    depthseg: DepthSegCue | None = None
     appearance: AppearanceEncoder | None = None
     class_names: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +79,7 @@ class Models:
             model.close()
 
     def _loaded(self) -> list[Model]:
-        models = self.detector, self.depth, self.appearance
+        models = self.detector, self.depth, self.masks, self.depthseg, self.appearance
         return [model for model in models if model is not None]
 
 
@@ -80,27 +90,35 @@ def load_models(config: Config) -> Models:
         UserError: A folder, library or device is missing, or a folder holds something else.
     """
     detector = _load_detector(config.detector, config.models)
-    depth = _load_depth(config.depth, config.models)
-    appearance = _load_appearance(config.appearance, config.models)
-    black = np.zeros(WARM_UP, np.uint8)
-    names = {}
-    if detector is not None:
-        detector.detect([black])
-        names['detector'] = detector.name
-    if depth is not None:
-        depth.estimate(black)
-        names['depth'] = depth.name
-    if appearance is not None:
-        appearance.embed(black, WARM_UP_BOX)
-        names['appearance'] = appearance.name
-    return Models(
+    models = Models(
         detector=detector,
-        depth=depth,
-        masks=DepthConsistentMasks() if config.masks.backend == 'depth' else None,
-        appearance=appearance,
+        depth=_load_depth(config.depth, config.models),
+        masks=_load_masks(config.masks, config.models, len(config.stream.cameras)),
+        depthseg=_load_depthseg(config.depthseg, config.models),
+        appearance=_load_appearance(config.appearance, config.models),
         class_names=detector.class_names if detector else (),
-        names=names,
     )
+    _warm_up(models)
+    roles = 'detector', 'depth', 'masks', 'depthseg', 'appearance'
+    loaded = {role: getattr(models, role) for role in roles}
+    return replace(models, names={role: it.name for role, it in loaded.items() if it is not None})
+
+
+def _warm_up(models: Models) -> None:
+    """Let each model see a black image, so that the first real one is fast."""
+    black = np.zeros(WARM_UP, np.uint8)
+    if models.detector is not None:
+        models.detector.detect([black])
+    if models.depth is not None:
+        models.depth.estimate(black)
+    if models.masks is not None:
+        depth = np.ones(WARM_UP[:2], np.float32)
+        frame = Frame(0, 0, WARM_UP[1], WARM_UP[0], black, depth)
+        models.masks.step(frame, frame, WARM_UP_BOX)
+    if models.depthseg is not None:
+        models.depthseg.embed(np.ones(GRID, np.float32), np.ones((1, *GRID), np.bool_))
+    if models.appearance is not None:
+        models.appearance.embed(black, WARM_UP_BOX)
 
 
 def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | None:
@@ -113,7 +131,7 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
         from mot_perception.perception.yolox_detector import YoloxDetector
 
         return YoloxDetector(
-            config.model,
+            str(weights(config.model)),
             device=models.device,
             half=models.half,
             score=config.score,
@@ -138,6 +156,30 @@ def _load_depth(config: DepthConfig, models: ModelsConfig) -> DepthEstimator | N
         from mot_perception.perception.transformers_depth import TransformersDepth
 
         return TransformersDepth(config.model, device=models.device, half=models.half)
+    return None
+
+
+def _load_masks(config: MasksConfig, models: ModelsConfig, cameras: int) -> MaskPropagator | None:
+    if config.backend == 'depth':
+        return DepthConsistentMasks()
+    if config.backend == 'sam2':
+        _require('torch', 'transformers')
+        from mot_perception.perception.sam2_masks import Sam2Masks
+
+        return Sam2Masks(
+            config.model, device=models.device, half=models.half, remembered=2 * cameras
+        )
+    return None
+
+
+def _load_depthseg(config: DepthSegConfig, models: ModelsConfig) -> DepthSegCue | None:
+    if config.backend == 'raw':
+        return RawMap()
+    if config.backend == 'encoder':
+        _require('torch')
+        from mot_perception.depthseg.encoder import DepthSegEncoder
+
+        return DepthSegEncoder(str(weights(config.model)), device=models.device, half=models.half)
     return None
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mot_perception.depthseg.fusion import fuse, raw_map_cue
 from mot_perception.errors import UserError
 from mot_perception.models import Models, load_models
 from mot_perception.perception.depth import box_depth, object_depth
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mot_perception.config import Config
-    from mot_perception.perception.protocols import ObjectMasks
+    from mot_perception.perception.protocols import DepthSegCue, ObjectMasks
     from mot_perception.trackers.contract import Tracker
     from mot_perception.types import Detections, Frame, TrackedFrame, Tracks
 
@@ -80,7 +79,7 @@ class Pipeline:
         frame, metric = self._with_depth(frame)
         masks = self._see_masks(frame, detections)
         embeddings = Embeddings(self._see_appearance(frame, detections))
-        if masks is not None and self._config.depthseg.backend == 'raw':
+        if masks is not None and frame.depth is not None:
             embeddings = self._with_depthseg(embeddings, frame, masks)
         with self._timed('association'):
             tracked = self.tracker.update(frame, detections, embeddings)
@@ -134,7 +133,8 @@ class Pipeline:
         return replace(frame, depth=depth.map), depth.metric
 
     def _see_masks(self, frame: Frame, detections: Detections) -> ObjectMasks | None:
-        if self._models.masks is None or frame.depth is None:
+        looked_at = frame.depth if self._config.masks.backend == 'depth' else frame.image
+        if self._models.masks is None or looked_at is None:
             return None
         with self._timed('masks'):
             return self._models.masks.step(self._previous or frame, frame, detections.xyxy)
@@ -149,14 +149,27 @@ class Pipeline:
         self, embeddings: Embeddings, frame: Frame, masks: ObjectMasks
     ) -> Embeddings:
         """Each mask is multiplied with the depth of its own time (paper §3.2), or of now."""
+        cue = self._models.depthseg
+        if cue is None:
+            return embeddings
         with self._timed('depth-segmentation'):
-            now = _grid_depth(frame)
-            own = self._config.depthseg.previous_depth == 'own'
-            before = _grid_depth(self._previous or frame) if own else now
-            current, valid = raw_map_cue(fuse(now, masks.current))
-            previous, seen_before = raw_map_cue(fuse(before, masks.previous))
-            valid &= seen_before & masks.reliable
-            return Embeddings(embeddings.appearance, current, previous, valid)
+            before = self._previous or frame
+            own = self._config.depthseg.previous_depth == 'own' and before.depth is not None
+            past = _grid_depth(before if own else frame, masks.previous)
+            previous, valid = cue.embed(past, masks.previous)
+            valid &= masks.reliable
+            if self._config.masks.prompts == 'tracks':
+                self._describe_tracks(cue, before)
+                return Embeddings(embeddings.appearance, None, previous, valid)
+            current, seen = cue.embed(_grid_depth(frame, masks.current), masks.current)
+            return Embeddings(embeddings.appearance, current, previous, valid & seen)
+
+    def _describe_tracks(self, cue: DepthSegCue, before: Frame) -> None:
+        """Let tracks learn what was within their own boxes in the frame before (paper §3.2)."""
+        rows, boxes = self.tracker.seen_boxes()
+        if self._models.masks is not None and before.depth is not None and len(rows):
+            masks = self._models.masks.outline(before, boxes)
+            self.tracker.learn_depthseg(rows, *cue.embed(_grid_depth(before, masks), masks))
 
     def _with_object_depth(
         self,
@@ -169,7 +182,8 @@ class Pipeline:
         with self._timed('object depth'):
             frame, tracks = tracked.frame, tracked.tracks
             if masks is not None:
-                median, spread = object_depth(_grid_depth(frame), masks.current)
+                depth = _grid_depth(frame, masks.current)
+                median, spread = object_depth(depth, masks.current)
             else:
                 median, spread = box_depth(
                     _depth_of(frame), detections.xyxy, frame.width, frame.height
@@ -184,8 +198,9 @@ class Pipeline:
         self.timings[stage].append(perf_counter_ns() - start)
 
 
-def _grid_depth(frame: Frame) -> NDArray[np.float32]:
-    return sample(_depth_of(frame))
+def _grid_depth(frame: Frame, masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the depth h×w under the cells of masks N×h×w."""
+    return sample(_depth_of(frame), masks.shape[1:])
 
 
 def _depth_of(frame: Frame) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import site
 import sysconfig
 from pathlib import Path
@@ -27,6 +28,18 @@ def resource(relative: str) -> Path:
             return root / relative
     searched = ', '.join(str(root) for root in roots)
     raise UserError(f'{relative} of mot_perception is missing (searched {searched}): reinstall it')
+
+
+def weights(model: str) -> Path:
+    """Return the file that a model's name means: a shipped network's, else a path.
+
+    Args:
+        model: Such as 'people_nano', or '~/yolox_x.pth'.
+    """
+    shipped = Path(__file__).parent / 'weights' / f'{model}.safetensors'
+    if re.fullmatch('[a-z0-9_]+', model) and shipped.is_file():
+        return shipped
+    return Path(model).expanduser()
 
 
 def _roots() -> list[Path]:

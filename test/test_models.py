@@ -36,6 +36,7 @@ def test_without_weights():
     assert models.class_names == ('person',)
     assert models.names == {
         'detector': f'hog (OpenCV {cv2.__version__})',
+        'masks': 'depth',
         'appearance': 'colour stripes',
     }
     assert models.depth is None

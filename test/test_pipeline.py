@@ -9,7 +9,7 @@ import pytest
 
 from mot_perception import pipeline as module
 from mot_perception.config import Config, DetectorConfig, MasksConfig, load_config
-from mot_perception.depthseg.fusion import fuse
+from mot_perception.depthseg.fusion import RawMap
 from mot_perception.errors import UserError
 from mot_perception.models import Models
 from mot_perception.perception.grid import sample
@@ -252,14 +252,28 @@ def test_the_past_mask_lies_on_the_depth_that_is_asked_for(monkeypatch, choice, 
     pipeline = Pipeline(Config.model_validate(settings))
     moments = [moment(0), moment(1)]
     used = []
+    embed = RawMap.embed
     monkeypatch.setattr(
-        module, 'fuse', lambda depth, masks: used.append(depth) or fuse(depth, masks)
+        RawMap, 'embed', lambda cue, depth, masks: used.append(depth) or embed(cue, depth, masks)
     )
     for each in moments:
         pipeline.step(*each)
-    np.testing.assert_array_equal(used[-2], sample(moments[1][0].depth))
-    np.testing.assert_array_equal(used[-1], sample(moments[index][0].depth))
+    past, now = used[-2:]
+    np.testing.assert_array_equal(past, sample(moments[index][0].depth))
+    np.testing.assert_array_equal(now, sample(moments[1][0].depth))
     assert not np.array_equal(*(sample(each[0].depth) for each in moments))
+
+
+def test_tracks_may_be_described_by_their_own_boxes_one_frame_later():
+    settings = FULL.model_dump() | {'masks': {'backend': 'depth', 'prompts': 'tracks'}}
+    ours, release = Pipeline(Config.model_validate(settings)), Pipeline(FULL)
+    for index in range(4):
+        tracked, expected = ours.step(*moment(index)), release.step(*moment(index))
+        # After the first frame nobody has prompted the new tracks yet.
+        assert ours.tracker.tracklets['depthseg_known'].all() == (index > 0)
+    np.testing.assert_array_equal(tracked.tracks.id, expected.tracks.id)
+    learnt, past = ours.tracker.tracklets.depthseg[:2], release.tracker.tracklets.depthseg[:2]
+    assert np.einsum('ne,ne->n', learnt, past).min() > 0.8  # the same objects, a frame apart
 
 
 class _Finds:

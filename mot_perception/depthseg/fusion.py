@@ -49,3 +49,22 @@ def raw_map_cue(
     norm = np.sqrt(np.einsum('ne,ne->n', vectors, vectors))[:, None]
     valid = norm[:, 0] > 0
     return np.divide(vectors, norm, out=vectors, where=norm > 0), valid
+
+
+class RawMap:
+    """The raw map as a `DepthSegCue`: what an encoder has to surpass."""
+
+    name = 'raw map'
+
+    def embed(
+        self, depth: NDArray[np.float32], masks: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the vectors of N masks (N×h×w) over a depth (h×w); see `raw_map_cue`."""
+        return raw_map_cue(fuse(depth, masks))
+
+    def gpu_bytes(self) -> int:
+        """Return 0: nothing of it is on a GPU."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing: there are no weights."""

@@ -13,11 +13,11 @@ GRID = (72, 128)
 """Rows and columns. Squeezed over any frame, so that vectors keep their length."""
 
 
-def sample(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def sample(image: NDArray[np.float32], grid: tuple[int, ...] = GRID) -> NDArray[np.float32]:
     """Return the pixel under the centre of each cell, h×w; means would mix near and far."""
     rows, columns = (
         ((np.arange(cells) + 0.5) * (size / cells)).astype(np.intp)
-        for cells, size in zip(GRID, image.shape, strict=True)
+        for cells, size in zip(grid, image.shape, strict=True)
     )
     sampled: NDArray[np.float32] = image[rows[:, None], columns]
     return sampled

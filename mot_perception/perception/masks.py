@@ -37,6 +37,19 @@ class DepthConsistentMasks:
     image of t−1, within the box of t widened by what an object moves in one step.
     """
 
+    name = 'depth'
+
+    def gpu_bytes(self) -> int:
+        """Return 0: nothing of it is on a GPU."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing: there are no weights."""
+
+    def outline(self, frame: Frame, xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return masks N×h×w of the N objects with boxes `xyxy` (N×4) in one frame."""
+        return self.step(frame, frame, xyxy).current
+
     def step(self, previous: Frame, current: Frame, xyxy: NDArray[np.float64]) -> ObjectMasks:
         """Return masks at t and t−1 of the N objects with boxes `xyxy` at t.
 

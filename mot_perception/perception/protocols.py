@@ -74,11 +74,28 @@ class DepthEstimator(Model, Protocol):
         """Return the depth of an H×W×3 BGR image."""
 
 
-class MaskPropagator(Protocol):
+class MaskPropagator(Model, Protocol):
     """Outlines objects now and one step back."""
 
     def step(self, previous: Frame, current: Frame, xyxy: NDArray[np.float64]) -> ObjectMasks:
         """Return masks of the N objects whose boxes at t are `xyxy`; N in, N out, same order."""
+
+    def outline(self, frame: Frame, xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return masks N×h×w of the N objects with these boxes in one frame."""
+
+
+class DepthSegCue(Model, Protocol):
+    """Makes a vector of an object's outline and depth."""
+
+    def embed(
+        self, depth: NDArray[np.float32], masks: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return N×E unit vectors, and which of them say something (bool N).
+
+        Args:
+            depth: h×w, 0 or NaN where unknown.
+            masks: N×h×w, on the same grid.
+        """
 
 
 class AppearanceEncoder(Model, Protocol):

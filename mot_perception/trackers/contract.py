@@ -44,5 +44,22 @@ class Tracker(Protocol):
             UserError: A setting differs that cannot change while the tracker runs.
         """
 
+    def seen_boxes(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return rows and boxes (K×4, the filter's) of the tracks seen in the latest frame."""
+
+    def learn_depthseg(
+        self,
+        rows: NDArray[np.int64],
+        vectors: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+    ) -> None:
+        """Teach the tracks in `rows` of `seen_boxes` depth-segmentation vectors.
+
+        Args:
+            rows: K, before the next `update`.
+            vectors: K×E unit vectors.
+            valid: bool K; the others become unknown.
+        """
+
     def appearance_of(self, ids: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """Return the appearance vector of each of these tracks, D; empty where there is none."""

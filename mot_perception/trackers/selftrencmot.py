@@ -152,6 +152,19 @@ class SelfTrEncMotTracker:
         known = dict(zip(tracks['id'][rows].tolist(), tracks.appearance[rows], strict=True))
         return [known.get(identity, nothing) for identity in ids.tolist()]
 
+    def seen_boxes(self) -> tuple[Index, Array]:
+        """Return rows and boxes of the tracks seen in the latest frame; see `Tracker`."""
+        rows = np.flatnonzero(self.tracklets['misses'] == 0)
+        return rows, self.tracklets.bank.boxes(len(self.tracklets))[rows]
+
+    def learn_depthseg(
+        self, rows: Index, vectors: NDArray[np.float32], valid: NDArray[np.bool_]
+    ) -> None:
+        """Teach tracks depth-segmentation vectors; see `Tracker`."""
+        picks, scores = np.arange(len(rows)), self.tracklets['score'][rows]
+        taught = Embeddings(depthseg=vectors, depthseg_valid=valid)
+        remember(self.config, self.tracklets, rows, picks, scores, taught)
+
     def _follow_camera(self, camera_motion: Array) -> None:
         """Bring everything that is remembered into the view of the new frame."""
         tracks = self.tracklets
