@@ -43,7 +43,9 @@ KINDS: dict[Kind, tuple[Any, Any]] = {
     ),
     'image features': (transformers.AutoModel, modeling_auto.MODEL_FOR_IMAGE_MAPPING_NAMES),
 }
-FILES = ['config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json']
+FILES = 'config.json', 'preprocessor_config.json', '*.safetensors'
+INDEX = '*.safetensors.index.json'
+"""Beside weights that are split."""
 HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*')
 LARGEST_JSON = 1 << 20
 _CHUNK = 1 << 22
@@ -71,10 +73,10 @@ class Network:
     def __init__(self, model: str, kind: Kind, device: str, half: bool) -> None:
         self._device = choose_device(device)
         self._half = half
-        folder = _folder(model)
+        folder = open_folder(model)
         self.config = _config(folder, kind)
         file = folder / 'preprocessor_config.json'
-        settings = _json(file)
+        settings = read_json(file)
         if kind == 'image features':
             settings = of_whole_objects(settings)
         self.preprocessing = read_preprocessing(settings, str(file))
@@ -108,8 +110,16 @@ class Network:
         free(self._device)
 
 
-def _folder(model: str) -> Path:
-    """Return the folder of a model; one of the hub is copied to the cache if it is not there."""
+def open_folder(model: str, files: Sequence[str] = FILES) -> Path:
+    """Return the folder of a model; one of the hub is copied to the cache if it is not there.
+
+    Args:
+        model: A folder, or a name on the hub.
+        files: Patterns of what it must hold; nothing else is copied but an index of weights.
+
+    Raises:
+        UserError: There is none.
+    """
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
@@ -117,14 +127,15 @@ def _folder(model: str) -> Path:
         raise UserError(f'{model}: no such folder; give one that holds config.json and weights')
     import huggingface_hub as hub
 
+    wanted = [*files, INDEX]
     try:
-        cached = Path(hub.snapshot_download(model, allow_patterns=FILES, local_files_only=True))
-        if all(any(cached.glob(pattern)) for pattern in FILES[:3]):
+        cached = Path(hub.snapshot_download(model, allow_patterns=wanted, local_files_only=True))
+        if all(any(cached.glob(pattern)) for pattern in files):
             return cached
     except (OSError, ValueError):
         pass  # not in the cache
     try:
-        return Path(hub.snapshot_download(model, allow_patterns=FILES))
+        return Path(hub.snapshot_download(model, allow_patterns=wanted))
     except Exception as error:
         raise UserError(
             f'{model}: no such folder, and cannot be copied from the hub ({_line(error)}); '
@@ -134,7 +145,7 @@ def _folder(model: str) -> Path:
 
 def _config(folder: Path, kind: Kind) -> Any:
     where = folder / 'config.json'
-    model_type = str(_json(where).get('model_type'))
+    model_type = str(read_json(where).get('model_type'))
     _, known = KINDS[kind]
     if model_type not in known:
         some = ', '.join([name for name in known if 'doc' not in name and 'ocr' not in name][:12])
@@ -185,7 +196,12 @@ def _module(folder: Path, config: Any, kind: Kind, device: torch.device) -> Any:
     return module
 
 
-def _json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the settings that a file of a model holds.
+
+    Raises:
+        UserError: Not there, or something else.
+    """
     try:
         with file.open('rb') as stream:
             values = json.loads(stream.read(LARGEST_JSON + 1))
