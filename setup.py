@@ -19,7 +19,10 @@ def files(folder: Path) -> list[tuple[str, list[str]]]:
 setup(
     # Namespace packages too: folders that hold only message definitions or templates.
     packages=find_namespace_packages(include=['mot_perception', 'mot_perception.*']),
-    package_data={'': ['py.typed', 'LICENSE', 'README.md', '*.msg', '*.html', '*.css', '*.js']},
+    package_data={
+        '': ['py.typed', 'LICENSE', 'README.md', '*.msg', '*.html', '*.css', '*.js'],
+        'mot_perception.weights': ['*.safetensors', 'MANIFEST.json'],
+    },
     data_files=[
         (SHARE, ['package.xml']),
         *(pair for folder in ('msg', 'config', 'launch') for pair in files(Path(folder))),

@@ -14,6 +14,7 @@ import numpy as np
 from mot_perception.errors import UserError
 from mot_perception.models import Models, load_models
 from mot_perception.perception.depth import box_depth, object_depth
+from mot_perception.perception.depth_stream import DepthStream
 from mot_perception.perception.grid import sample
 from mot_perception.trackers.selftrencmot import SelfTrEncMotTracker
 from mot_perception.trackers.spatial import SpatialFilter
@@ -55,6 +56,7 @@ class Pipeline:
         self.timings: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=TIMES_KEPT))
         self._config = config
         self._models = models or load_models(config)
+        self._depth = _depth_stream(config, self._models)
         self._spatial = SpatialFilter()
         self._previous: Frame | None = None
 
@@ -88,7 +90,8 @@ class Pipeline:
         else:
             tracked = self._with_object_depth(tracked, detections, masks, metric)
         self._previous = frame if masks is not None else None
-        return replace(tracked, processing_ns=perf_counter_ns() - start)
+        outlines = None if masks is None else masks.current
+        return replace(tracked, masks=outlines, processing_ns=perf_counter_ns() - start)
 
     def reconfigure(self, config: Config) -> None:
         """Apply settings that may change while tracks live (see `config.is_live`), from now on.
@@ -108,6 +111,8 @@ class Pipeline:
         """Forget all tracks; timings stay."""
         self.tracker.reset()
         self._previous = None
+        if self._depth is not None:
+            self._depth.reset()
 
     def _detect(self, frame: Frame) -> Detections:
         if self._models.detector is None:
@@ -125,11 +130,12 @@ class Pipeline:
         """Return the frame with the depth that is asked for, and whether it is in metres."""
         if self._config.depth.backend == 'topic':
             return frame, True
-        estimator = self._models.depth
-        if estimator is None or frame.image is None:
+        depth = None
+        if self._depth is not None and frame.image is not None:
+            with self._timed('depth'):
+                depth = self._depth.estimate(frame)
+        if depth is None:
             return replace(frame, depth=None), False
-        with self._timed('depth'):
-            depth = estimator.estimate(frame.image)
         return replace(frame, depth=depth.map), depth.metric
 
     def _see_masks(self, frame: Frame, detections: Detections) -> ObjectMasks | None:
@@ -196,6 +202,12 @@ class Pipeline:
         start = perf_counter_ns()
         yield
         self.timings[stage].append(perf_counter_ns() - start)
+
+
+def _depth_stream(config: Config, models: Models) -> DepthStream | None:
+    if models.depth is None:
+        return None
+    return DepthStream(models.depth, every=config.depth.every, align=config.depth.align)
 
 
 def _grid_depth(frame: Frame, masks: NDArray[np.bool_]) -> NDArray[np.float32]:
