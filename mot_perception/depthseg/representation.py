@@ -85,18 +85,21 @@ def cropped(depth: Tensor, masks: Tensor) -> ObjectMaps:
         extent that the mask fills.
     """
     depth, known, masks = _checked(depth, masks)
-    inside = masks & known
-    seen = inside.any(2).any(1)
-    first, median, third = _quartiles(depth, inside)
-    scene = _quartiles(depth, known[None])[1]
+    count, height, width = masks.shape
+    ranked, rank = _ranked(depth, known)
+    objects, cells = (masks & known).flatten(1).nonzero(as_tuple=True)
+    first, median, third = _quartiles(ranked, rank[cells], objects, count)
+    scene = ranked[(known.sum() - 1).clamp(min=0) // 2]
+    seen = objects.bincount(minlength=count) > 0
+    relief = (depth.flatten()[cells] / median[objects]).log().clamp(-LOG_LIMIT, LOG_LIMIT)
+    channels = depth.new_zeros(count, 2, height, width)
+    channels[:, 0].view(count, height * width)[objects, cells] = relief / LOG_LIMIT
+    channels[:, 1] = masks
     top, bottom = _extent(masks.any(2))
     left, right = _extent(masks.any(1))
-    relief = (depth / median[:, None, None]).log().clamp(-LOG_LIMIT, LOG_LIMIT) / LOG_LIMIT
-    channels = torch.stack([torch.where(inside, relief, 0), masks.to(depth.dtype)], 1)
-    rows = _area_weights(top, bottom, masks.shape[1])
-    columns = _area_weights(left, right, masks.shape[2])
-    maps = rows[:, None] @ channels @ columns[:, None].transpose(-1, -2)
-    height, width = masks.shape[1:]
+    rows, columns = _area_weights(top, bottom, height), _area_weights(left, right, width)
+    by_row = rows @ channels.transpose(1, 2).reshape(count, height, 2 * width)
+    maps = by_row.reshape(count, CROP_SIZE * 2, width) @ columns.transpose(1, 2)
     place = torch.stack(
         [
             (median / scene).log().clamp(-FARTHEST_LOG, FARTHEST_LOG),
@@ -105,10 +108,11 @@ def cropped(depth: Tensor, masks: Tensor) -> ObjectMaps:
             (top + bottom) / (2 * height),
             (right - left) / width,
             (bottom - top) / height,
-            masks.sum((1, 2)) / ((right - left) * (bottom - top)),
+            channels[:, 1].sum((1, 2)) / ((right - left) * (bottom - top)),
         ],
         1,
     )
+    maps = maps.reshape(count, CROP_SIZE, 2, CROP_SIZE).transpose(1, 2)
     return ObjectMaps(
         torch.where(seen[:, None, None, None], maps, 0), torch.where(seen[:, None], place, 0), seen
     )
@@ -125,27 +129,42 @@ def _checked(depth: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(known, depth, 1), known, masks.bool()
 
 
-def _quartiles(depth: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return first quartile, median and third quartile of depth in each of N regions, 1 if empty.
-
-    Always depths that occur, never means of two, so that scaling the depth scales them exactly.
-    All regions are sorted at once: by region, then by the depth's rank.
+def _ranked(depth: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the depths in ascending order, infinite where unknown, and each cell's rank.
 
     Args:
         depth: h×w.
-        inside: bool N×h×w.
+        known: bool h×w.
+
+    Returns:
+        Two tensors of h·w.
     """
-    values, order = depth.flatten().sort(stable=True)
-    rank = torch.empty_like(order).scatter_(
-        0, order, torch.arange(len(order), device=order.device)
-    )
-    regions, cells = inside.flatten(1).nonzero(as_tuple=True)
-    sorted_ranks = (regions * len(order) + rank[cells]).sort()[0] % len(order)
-    by_region = torch.cat([values[sorted_ranks], values.new_ones(1)])
-    count = inside.sum((1, 2))
-    start = count.cumsum(0) - count
+    ranked, order = torch.where(known, depth, torch.inf).flatten().sort(stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    return ranked, rank
+
+
+def _quartiles(
+    ranked: Tensor, rank: Tensor, objects: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return first quartile, median and third quartile of each object's depths; any for no depths.
+
+    Always depths that occur, never means of two, so that scaling the depth scales them exactly.
+    All objects are sorted at once: by object, then by rank.
+
+    Args:
+        ranked: Depths in ascending order.
+        rank: M, those of the objects' cells.
+        objects: M, which object each of the cells is of, ascending.
+        count: N, how many objects there are.
+    """
+    by_object = (objects * len(ranked) + rank).sort()[0] % len(ranked)
+    by_object = torch.cat([by_object, by_object.new_zeros(1)])
+    number = objects.bincount(minlength=count)
+    start = number.cumsum(0) - number
     first, median, third = (
-        torch.where(count > 0, by_region[start + (count - 1).clamp(min=0) * quarter // 4], 1)
+        ranked[by_object[start + (number - 1).clamp(min=0) * quarter // 4]]
         for quarter in (1, 2, 3)
     )
     return first, median, third
