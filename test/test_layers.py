@@ -24,6 +24,7 @@ LAYERS = [
     {'messages'},
     {'bags'},
     {'evaluation'},
+    {'training'},
     {'runtime'},
     {'dds'},
     {'cli'},
@@ -68,7 +69,8 @@ def test_imports_point_downwards(path):
         assert name not in EXCEPT.get(layer, set()), f'{layer} imports {name}'
 
 
-HEAVY = ['torch', 'transformers', 'rosbags', 'trackeval', 'matplotlib', 'cv2', 'numba', 'rclpy']
+HEAVY = ['torch', 'transformers', 'tensorboard', 'rosbags', 'trackeval', 'matplotlib', 'cv2']
+HEAVY += ['numba', 'rclpy']
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,33 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
         ) from None
     if size > LARGEST:
         raise UserError(f'{file}: {size} bytes; files with weights have {LARGEST} at most')
-    content = _read_safetensors(file) if file.suffix == '.safetensors' else _read_pickle(file)
+    content = _read_safetensors(file) if file.suffix == '.safetensors' else read_pickle(file)
     weights = _state_dict(content)
     if not weights:
         raise UserError(f'{file}: holds no weights; give the file that training has written')
     return weights
+
+
+def read_pickle(file: Path) -> Any:
+    """Return what `torch.save` wrote, by torch's unpickler of tensors and plain values only.
+
+    Raises:
+        UserError: It is damaged, takes too much memory, or holds something else.
+    """
+    with file.open('rb') as stream:
+        zipped = stream.read(len(_ZIP)) == _ZIP
+    if zipped:
+        _check_zip(file)
+    elif _contains(file, _MAKES_BYTES):
+        raise UserError(f'{file}: holds more than tensors and numbers; copy it again')
+    try:
+        with torch.serialization.safe_globals(_numbers()):
+            return torch.load(file, map_location='cpu', weights_only=True)
+    except Exception as error:  # a damaged pickle raises whatever its bytes say
+        raise UserError(
+            f'{file}: cannot be read as weights ({_line(error)}); it is damaged or holds more '
+            'than tensors and numbers: copy it again, or save its state dict as safetensors'
+        ) from None
 
 
 def load_weights(
@@ -63,7 +85,8 @@ def load_weights(
     """Copy weights into a network that has the same keys and shapes.
 
     Args:
-        module: The network.
+        module: The network; on the meta device it takes the tensors themselves, so that they are
+            in memory once.
         weights: Tensors by name, none missing and none left over; the counters
             `num_batches_tracked` may be.
         file: Where they come from, for errors.
@@ -89,7 +112,10 @@ def load_weights(
     for key, tensor in wanted.items():
         if not tensor.isfinite().all():
             raise UserError(f'{file}: {key} holds NaN or infinite numbers; copy the file again')
-    module.load_state_dict(wanted, strict=False)
+    empty = any(tensor.is_meta for tensor in own.values())
+    if empty:
+        wanted = {key: tensor.to(own[key].dtype) for key, tensor in wanted.items()}
+    module.load_state_dict(wanted, strict=False, assign=empty)
 
 
 def digest(file: Path) -> str:
@@ -110,24 +136,6 @@ def _read_safetensors(file: Path) -> Any:
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(
             f'{file}: no whole safetensors file ({_line(error)}); copy it again'
-        ) from None
-
-
-def _read_pickle(file: Path) -> Any:
-    """Read with torch's restricted unpickler, which makes tensors and plain values only."""
-    with file.open('rb') as stream:
-        zipped = stream.read(len(_ZIP)) == _ZIP
-    if zipped:
-        _check_zip(file)
-    elif _contains(file, _MAKES_BYTES):
-        raise UserError(f'{file}: holds more than tensors and numbers; copy it again')
-    try:
-        with torch.serialization.safe_globals(_numbers()):
-            return torch.load(file, map_location='cpu', weights_only=True)
-    except Exception as error:  # a damaged pickle raises whatever its bytes say
-        raise UserError(
-            f'{file}: cannot be read as weights ({_line(error)}); it is damaged or holds more '
-            'than tensors and numbers: copy it again, or save its state dict as safetensors'
         ) from None
 
 

@@ -1,0 +1,1 @@
+"""Training, offline: stores of depth × mask maps, pairs of them, and the loops over both."""
