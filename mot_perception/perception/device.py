@@ -31,13 +31,16 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def inference(model: str, device: torch.device, half: bool) -> Iterator[None]:
+def inference(
+    model: str, device: torch.device, half: bool, lower: str = 'take a smaller network'
+) -> Iterator[None]:
     """Compute without gradients; with half precision if it is wanted and the device a GPU.
 
     Args:
         model: Name of what computes, for errors.
         device: Where.
         half: Take float16 where that suffices (autocast).
+        lower: What makes the model need less memory, for errors.
 
     Raises:
         UserError: The device's memory does not suffice.
@@ -49,7 +52,7 @@ def inference(model: str, device: torch.device, half: bool) -> Iterator[None]:
             yield
     except torch.OutOfMemoryError:
         raise UserError(
-            f'{model}: the memory of {device} does not suffice; take a smaller network, or '
+            f'{model}: the memory of {device} does not suffice; {lower}, or set '
             "models.device 'cpu'"
         ) from None
 

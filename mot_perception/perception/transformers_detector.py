@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from mot_perception.perception.class_names import kept_classes
 from mot_perception.perception.network import Network
+from mot_perception.perception.queries import classify, corners, names_by_number
+from mot_perception.perception.selection import Selection
 from mot_perception.types import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
+    import numpy as np
     from numpy.typing import NDArray
-
-MOST_CLASSES = 100_000
 
 
 class TransformersDetector:
@@ -29,18 +28,25 @@ class TransformersDetector:
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         half: Compute with half precision on a GPU.
         score: Boxes with a lower score are left out.
+        classes: Names of the classes that are looked for; none: all.
 
     Raises:
-        UserError: `Network` says what is wrong.
+        UserError: `Network` says what is wrong, or there is no such class.
     """
 
     def __init__(
-        self, model: str, *, device: str = 'auto', half: bool = True, score: float = 0.1
+        self,
+        model: str,
+        *,
+        device: str = 'auto',
+        half: bool = True,
+        score: float = 0.1,
+        classes: Sequence[str] = (),
     ) -> None:
         self._network = Network(model, 'object detection', device, half)
-        self._score = score
         self.name = self._network.name
-        self.class_names = _class_names(self._network.config.id2label)
+        self.class_names = names_by_number(self._network.config.id2label)
+        self._select = Selection(score, kept_classes(self.class_names, classes, self.name))
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Return the objects in each H×W×3 BGR image; images of one size are seen together."""
@@ -48,11 +54,11 @@ class TransformersDetector:
         for size in dict.fromkeys(image.shape for image in images):
             group = [index for index, image in enumerate(images) if image.shape == size]
             output = self._network([images[index] for index in group])
-            scores, labels = self._classify(output.logits.float())
-            corners = _corners(output.pred_boxes.double().cpu().numpy(), *size[:2])
-            rows = zip(group, corners, scores.cpu().numpy(), labels.cpu().numpy(), strict=True)
-            for index, *row in rows:
-                found[index] = self._confident(*row)
+            logits = output.logits.float().cpu().numpy()
+            scores, labels = classify(logits, self._network.config.num_labels)
+            boxes = corners(output.pred_boxes.float().cpu().numpy(), *size[:2])
+            for index, *row in zip(group, boxes, scores, labels, strict=True):
+                found[index] = self._select(*row)
         return found
 
     def gpu_bytes(self) -> int:
@@ -62,38 +68,3 @@ class TransformersDetector:
     def close(self) -> None:
         """Free its memory; it is not used afterwards."""
         self._network.close()
-
-    def _classify(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return score and class of each query, both N×Q.
-
-        Networks of DETR's first kind have one output more than classes, for no object, and share
-        the probability among all; those trained with a focal loss judge each class on its own.
-        """
-        classes = self._network.config.num_labels
-        if logits.shape[-1] == classes + 1:
-            probability = logits.softmax(-1)[..., :classes]
-        else:
-            probability = logits.sigmoid()
-        scores, labels = probability.max(-1)
-        return scores, labels
-
-    def _confident(
-        self, xyxy: NDArray[np.float64], score: NDArray[np.float64], label: NDArray[np.int64]
-    ) -> Detections:
-        """Return the boxes that score high enough, the best first; broken numbers never do."""
-        good = np.flatnonzero((score >= self._score) & np.isfinite(xyxy).all(1))
-        good = good[np.argsort(-score[good], kind='stable')]
-        return Detections.of(xyxy[good], score[good], label[good])
-
-
-def _corners(boxes: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Turn centre, width and height as shares of the image into corners in pixels, N×Q×4."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    scale = np.array([width, height, width, height], np.float64)
-    return np.concatenate([centre - half, centre + half], -1) * scale
-
-
-def _class_names(names: dict[int, str]) -> tuple[str, ...]:
-    """Return the names by number; numbers without a name are called by themselves."""
-    count = min(max(names, default=-1) + 1, MOST_CLASSES)
-    return tuple(str(names.get(number, number)) for number in range(count))

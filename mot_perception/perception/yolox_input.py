@@ -1,48 +1,18 @@
-"""Images as YOLOX expects them: letterboxed, in one of two scales of colour."""
+"""The two scales of colour of YOLOX: which one weights expect, and how images get it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from mot_perception.perception.letterbox import MEAN, STD
 from mot_perception.perception.yolox import focus
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mot_perception.perception.letterbox import Pixels
     from mot_perception.perception.yolox import Focus
-
-Pixels = Literal['bgr', 'imagenet']
-"""What weights were trained on: BGR from 0 to 255 as YOLOX' own files, or RGB less ImageNet's mean
-over its deviation as ByteTrack's."""
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue from 0 to 1 (ImageNet)."""
-PADDING = 114
-"""Grey beside and below an image."""
-
-
-def letterbox(
-    image: NDArray[np.uint8], height: int, width: int
-) -> tuple[NDArray[np.uint8], float]:
-    """Scale an image into the upper left of a canvas.
-
-    Args:
-        image: H×W×3.
-        height: Of the canvas, pixels.
-        width: Of the canvas, pixels.
-
-    Returns:
-        The canvas, height×width×3, and by what positions were multiplied.
-    """
-    ratio = min(height / image.shape[0], width / image.shape[1])
-    rows, columns = (max(int(side * ratio), 1) for side in image.shape[:2])
-    canvas = np.full((height, width, 3), PADDING, np.uint8)
-    canvas[:rows, :columns] = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    return canvas, ratio
 
 
 def normalised(canvases: torch.Tensor, pixels: Pixels) -> torch.Tensor:

@@ -126,12 +126,20 @@ def test_name_has_the_hash_of_the_weights(make, folder):
     assert make().name.endswith(f'(sha256 {digest[:8]})')
 
 
-def test_classes_without_a_name():
-    from mot_perception.perception.transformers_detector import MOST_CLASSES, _class_names
+def test_wanted_classes(make, image):
+    (everything,) = make(score=0).detect([image])
+    name = NAMES[int(everything.label[-1])]
+    (some,) = make(score=0, classes=(name,)).detect([image])
+    expected = everything.select(everything.label == everything.label[-1])
+    assert 0 < len(some) == len(expected)
+    np.testing.assert_allclose(some.score, expected.score, atol=1e-6)
 
-    assert _class_names({0: 'cat', 2: 'dog'}) == ('cat', '1', 'dog')
-    assert _class_names({}) == ()
-    assert len(_class_names({10**9: 'far'})) == MOST_CLASSES
+
+def test_unknown_class(make):
+    from mot_perception.errors import UserError
+
+    with pytest.raises(UserError, match=r"'bicycles' is no class of .*nearest name is 'bicycle'"):
+        make(classes=('bicycles',))
 
 
 def test_broken_numbers_are_no_objects(make, image):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import tiny_yolox
@@ -141,3 +143,31 @@ class TestRefused:
     def test_broken_numbers(self, weights, file):
         weights['head.obj_preds.0.bias'] = torch.tensor([float('nan')])
         assert 'head.obj_preds.0.bias holds NaN' in refused(weights, file)
+
+
+@pytest.mark.parametrize(
+    ('size', 'pixels', 'expected'),
+    [
+        ('nano', 'bgr', (416, 416)),
+        ('tiny', 'bgr', (416, 416)),
+        ('x', 'bgr', (640, 640)),
+        ('x', 'imagenet', (800, 1440)),
+    ],
+)
+def test_usual_input(size, pixels, expected):
+    assert checkpoint._usual_input(size, pixels) == expected
+
+
+def test_ready(weights, network, file):
+    """Fused, on its usual input, with all that is known of it."""
+    torch.save({'model': weights}, file)
+    ready = checkpoint.ready_yolox(file, width=96, pixels='bgr')
+    assert (ready.size, ready.height, ready.width, ready.pixels) == ('nano', 416, 96, 'bgr')
+    assert ready.class_names == ('person',)
+    assert ready.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert not any(isinstance(it, torch.nn.BatchNorm2d) for it in ready.network.modules())
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.inference_mode():
+        expected = network(image)
+        spread = float(expected.std())
+        torch.testing.assert_close(ready.network(image), expected, rtol=1e-4, atol=1e-4 * spread)

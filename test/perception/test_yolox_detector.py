@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny_yolox
-from hypothesis import given
-from hypothesis import strategies as st
+from naive_boxes import alone
 
 from mot_perception.config import parse_config
 from mot_perception.errors import UserError
@@ -44,24 +43,6 @@ def make(file, device):
 def image():
     """One that is halved."""
     return np.random.default_rng(0).integers(0, 256, (2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
-
-
-def overlap(a, b) -> float:
-    wide = min(a[2], b[2]) - max(a[0], b[0])
-    high = min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return wide * high / (sum(areas) - wide * high)
-
-
-def alone(rows: list, threshold: float) -> list:
-    """Suppress naively: rows of box, score and class, the best first."""
-    kept = []
-    for row in rows:
-        if not any(k[5] == row[5] and overlap(k, row) > threshold for k in kept):
-            kept.append(row)
-    return kept
 
 
 def by_hand(image: np.ndarray) -> np.ndarray:
@@ -132,6 +113,18 @@ class TestDetect:
         (found,) = make(score=0, overlap=1).detect([image])
         assert len(found) == sum((HEIGHT // s) * (WIDTH // s) for s in (8, 16, 32))
 
+    def test_wanted_classes(self, make, image):
+        """Those of the other class are gone before overlaps are looked at; they never clash."""
+        (everything,) = make().detect([image])
+        (some,) = make(classes=('1',)).detect([image])
+        expected = everything.select(everything.label == 1)
+        assert 0 < len(some) == len(expected) < len(everything)
+        np.testing.assert_array_equal(some.xyxy, expected.xyxy)
+
+    def test_unknown_class(self, make):
+        with pytest.raises(UserError, match=r"detector.classes: 'person' is no class of nano.pth"):
+            make(classes=('person',))
+
     def test_colours_matter(self, make, image):
         (one,), (other,) = make().detect([image]), make(pixels='imagenet').detect([image])
         assert len(one) != len(other) or not np.allclose(one.score, other.score, atol=0.01)
@@ -156,7 +149,9 @@ class TestDetect:
             raise torch.OutOfMemoryError('CUDA out of memory')
 
         monkeypatch.setattr(detector, '_network', full)
-        with pytest.raises(UserError, match='does not suffice'):
+        with pytest.raises(
+            UserError, match=r'does not suffice; lower detector.height and detector.width'
+        ):
             detector.detect([image])
 
     def test_half_precision(self, make, image, device):
@@ -174,52 +169,15 @@ class TestDetect:
         assert detector.detect([image]) == []
 
 
-BOXES = st.lists(
-    st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 8)] * 2, st.integers(0, 1)), max_size=20
-)
-
-
-class TestSuppress:
-    def rows(self, boxes) -> np.ndarray:
-        """Return rows as `alone` takes them, of boxes that lie about each other."""
-        rows = [(x, y, x + w, y + h, 1, label) for x, y, w, h, label in boxes]
-        return np.array(rows, np.float64).reshape(-1, 6)
-
-    def suppress(self, rows, threshold):
-        return rows[module.suppress(rows[:, :4], rows[:, 5], threshold)]
-
-    @given(BOXES, st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]))
-    def test_is_a_loop_over_pairs(self, boxes, threshold):
-        rows = self.rows(boxes)
-        expected = np.array(alone(rows.tolist(), threshold)).reshape(-1, 6)
-        np.testing.assert_array_equal(self.suppress(rows, threshold), expected)
-
-    @given(BOXES, st.floats(0, 1))
-    def test_twice_is_as_good_as_once(self, boxes, threshold):
-        once = self.suppress(self.rows(boxes), threshold)
-        np.testing.assert_array_equal(self.suppress(once, threshold), once)
-
-    @given(BOXES, st.floats(0, 1))
-    def test_classes_do_not_see_each_other(self, boxes, threshold):
-        rows = self.rows(boxes)
-        both = self.suppress(rows, threshold)
-        for label in (0, 1):
-            own = self.suppress(rows[rows[:, 5] == label], threshold)
-            np.testing.assert_array_equal(both[both[:, 5] == label], own)
-
-
-def test_best_cells_are_sorted_cells(device):
+def test_likeliest_is_a_loop_over_cells(device):
     generator = torch.Generator().manual_seed(0)
     cells = torch.rand(2, 30, 5 + 3, generator=generator)
-    found = module.best_cells(cells.to(device), 7).cpu().tolist()
+    found = module.likeliest(cells.to(device)).cpu().tolist()
     for rows, image in zip(found, cells.tolist(), strict=True):
-        every = []
-        for x, y, w, h, there, *classes in image:
+        for row, (x, y, w, h, there, *classes) in zip(rows, image, strict=True):
             label = classes.index(max(classes))
             box = x - w / 2, y - h / 2, x + w / 2, y + h / 2
-            every.append((*box, there * classes[label], label))
-        best = sorted(every, key=lambda row: -row[4])[:7]
-        np.testing.assert_allclose(rows, best, atol=1e-6)
+            np.testing.assert_allclose(row, (*box, there * classes[label], label), atol=1e-6)
 
 
 class TestNamed:
@@ -227,29 +185,8 @@ class TestNamed:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         assert make().name == f'nano.pth (yolox-nano, sha256 {digest[:8]})'
 
-    @pytest.mark.parametrize(
-        ('count', 'first', 'last'), [(1, 'person', 'person'), (80, 'person', 'toothbrush')]
-    )
-    def test_known_classes(self, count, first, last):
-        names = module._class_names(count)
-        assert len(set(names)) == count
-        assert (names[0], names[-1]) == (first, last)
-
     def test_other_classes(self, make):
         assert make().class_names == ('0', '1')
-
-
-@pytest.mark.parametrize(
-    ('size', 'pixels', 'expected'),
-    [
-        ('nano', 'bgr', (416, 416)),
-        ('tiny', 'bgr', (416, 416)),
-        ('x', 'bgr', (640, 640)),
-        ('x', 'imagenet', (800, 1440)),
-    ],
-)
-def test_usual_input(size, pixels, expected):
-    assert module._usual_input(size, pixels) == expected
 
 
 class TestConfigured:
