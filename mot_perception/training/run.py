@@ -132,6 +132,7 @@ class Run:
         self._seed, self._asked_device, self._precision, self._clip = seed, device, precision, clip
         self._every, self._resume, self._on_step = checkpoint_every, resume, on_step
         self._epoch = self._batch = self._epochs = self._batches = 0
+        self._leaves = False
         self._leaving = ExitStack()
 
     def __enter__(self) -> Self:
@@ -188,7 +189,6 @@ class Run:
             self.notes = about['notes']
         if self.here.is_first:
             self._journal = self._open_journal(about['journal'] if about else 0)
-        self._before_step()
 
     def epochs(self, count: int) -> Iterator[int]:
         """Yield the epochs that are not done yet; a checkpoint follows each.
@@ -201,19 +201,31 @@ class Run:
             yield self._epoch
             self._epoch, self._batch = self._epoch + 1, 0
             self.save()
-            self._leave_if(self._anybody_asked())
+            asked = self.here.sum(_numbers([self._stop.asked], self.device))
+            self._leaves |= bool(asked.item())
+            self._leave_if_asked()
 
     def batches(
         self, plans: Sequence[Plan], load: Callable[[Sequence[Plan]], Iterable[Batch]]
     ) -> Iterator[Batch]:
-        """Yield the batches of this epoch that are not done yet.
+        """Yield the batches of this epoch that are not done yet; each is for one `step`.
+
+        What follows `step` in the loop's body belongs to it: checkpoints are written after that.
 
         Args:
             plans: What is in each of them.
             load: Makes batches of the plans that are left.
+
+        Raises:
+            UserError: Somebody asked to stop; everything up to here is kept.
         """
         self._batches = len(plans)
-        yield from load(plans[self._batch :])
+        for batch in load(plans[self._batch :]):
+            self._seed_step()
+            yield batch
+            if self._leaves or self.done % self._every == 0:
+                self.save()
+            self._leave_if_asked()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Compute with the precision that is asked for, where this is a GPU."""
@@ -239,9 +251,9 @@ class Run:
             The whole batch's 'loss' and parts, as they were before the step.
 
         Raises:
-            UserError: The loss is no finite number; or somebody asked to stop, after the step.
+            UserError: The loss is no finite number.
         """
-        losses, divisor, stop = self._together(total, count, parts or {})
+        losses, divisor = self._together(total, count, parts or {})
         torch.autograd.backward(self._scaler.scale(total / divisor))
         self.here.sum_gradients(self._network.parameters())
         self._scaler.unscale_(self._optimiser)
@@ -256,10 +268,6 @@ class Run:
         self.log(losses)
         if self.here.is_first:
             self._on_step(Progress(self._epoch, self._epochs, self._batch, self._batches, losses))
-        if stop or self.done % self._every == 0:
-            self.save()
-        self._leave_if(stop)
-        self._before_step()
         return losses
 
     def log(self, values: Mapping[str, float]) -> None:
@@ -285,15 +293,15 @@ class Run:
             checkpoints.save(self.out / 'checkpoint', self.done, self._kept, about)
         self.here.wait()
 
-    def _before_step(self) -> None:
+    def _seed_step(self) -> None:
         """Make what a network draws while it trains follow from seed, step and process."""
         seeds = np.random.SeedSequence([self._seed, self.done, self.here.rank])
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
 
     def _together(
         self, total: torch.Tensor, count: torch.Tensor | float, parts: Mapping[str, torch.Tensor]
-    ) -> tuple[dict[str, float], float, bool]:
-        """Return the whole batch's losses, what they were divided by, and whether to stop."""
+    ) -> tuple[dict[str, float], float]:
+        """Return the whole batch's losses, and by what they were divided."""
         own = [count, self._stop.asked, *(part.item() for part in (total, *parts.values()))]
         summed = self.here.sum(_numbers(own, self.device)).tolist()
         divisor = summed[0] or 1.0
@@ -304,13 +312,11 @@ class Run:
                 f'{self.out}: the loss of step {self.done} is {losses["loss"]}; take float32, or '
                 'a lower learning rate'
             )
-        return losses, divisor, bool(summed[1])
+        self._leaves |= bool(summed[1])
+        return losses, divisor
 
-    def _anybody_asked(self) -> bool:
-        return bool(self.here.sum(_numbers([self._stop.asked], self.device)))
-
-    def _leave_if(self, stop: bool) -> None:
-        if stop:
+    def _leave_if_asked(self) -> None:
+        if self._leaves:
             raise UserError(f'{self.out}: interrupted after step {self.done}; go on with --resume')
 
     def _open_journal(self, size: int) -> Journal:
