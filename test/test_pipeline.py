@@ -298,7 +298,7 @@ class _Far:
     def __init__(self, metric: bool) -> None:
         self.metric = metric
 
-    def estimate(self, image):
+    def estimate(self, image, focal=None):
         depth = np.full(image.shape[:2], 6, np.float32)
         depth[:, : WIDTH // 2] = 2
         return Depth(depth, self.metric)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mot_perception.perception.pixels import Preprocessing
+
 Kind = Literal['object detection', 'depth estimation', 'image features']
 
 KINDS: dict[Kind, tuple[Any, Any]] = {
@@ -51,37 +53,42 @@ LARGEST_JSON = 1 << 20
 _CHUNK = 1 << 22
 
 
-class Network:
-    """A loaded network with what its files say of its input.
+class LoadedNetwork:
+    """A network on its device, with what it expects of images.
 
     Args:
-        model: A folder with `config.json`, `preprocessor_config.json` and `model.safetensors`; or
-            its name on the hub, from where it is copied once.
-        kind: What it is for.
-        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        module: What computes, with a `config` as transformers has it.
+        preprocessing: What it expects of images.
+        name: Its name and a part of the hash of its weights, for people.
+        device: Where it runs; the module goes there.
         half: Compute with half precision on a GPU.
 
     Attributes:
         config: Its own settings, as transformers reads them.
-        preprocessing: What it expects of images.
-        name: Its name and a part of the hash of its weights, for people.
+        preprocessing: As given.
+        name: As given.
 
     Raises:
-        UserError: Not there, of another kind, not whole, or the device is not there.
+        UserError: The device's memory does not suffice.
     """
 
-    def __init__(self, model: str, kind: Kind, device: str, half: bool) -> None:
-        self._device = choose_device(device)
-        self._half = half
-        folder = open_folder(model)
-        self.config = _config(folder, kind)
-        file = folder / 'preprocessor_config.json'
-        settings = read_json(file)
-        if kind == 'image features':
-            settings = of_whole_objects(settings)
-        self.preprocessing = read_preprocessing(settings, str(file))
-        self._module = _module(folder, self.config, kind, self._device)
-        self.name = f'{Path(model).name} (sha256 {_digest(folder)[:8]})'
+    def __init__(
+        self,
+        module: Any,
+        preprocessing: Preprocessing,
+        name: str,
+        device: torch.device,
+        half: bool,
+    ) -> None:
+        self.config, self.preprocessing, self.name = module.config, preprocessing, name
+        self._device, self._half = device, half
+        try:
+            self._module = module.eval().to(device)
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f'{name}: its weights do not fit into the memory of {device}; take a smaller '
+                "network, or set models.device 'cpu'"
+            ) from None
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> Any:
         """Return the network's output for H×W×3 BGR images that scale to one common size.
@@ -108,6 +115,33 @@ class Network:
         """Free its memory; it is not used afterwards."""
         self._module = None
         free(self._device)
+
+
+class Network(LoadedNetwork):
+    """A network out of a folder or from the hub, with what its files say of its input.
+
+    Args:
+        model: A folder with `config.json`, `preprocessor_config.json` and `model.safetensors`; or
+            its name on the hub, from where it is copied once.
+        kind: What it is for.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        half: Compute with half precision on a GPU.
+
+    Raises:
+        UserError: Not there, of another kind, not whole, or the device is not there.
+    """
+
+    def __init__(self, model: str, kind: Kind, device: str, half: bool) -> None:
+        where = choose_device(device)
+        folder = open_folder(model)
+        config = _config(folder, kind)
+        file = folder / 'preprocessor_config.json'
+        settings = read_json(file)
+        if kind == 'image features':
+            settings = of_whole_objects(settings)
+        preprocessing = read_preprocessing(settings, str(file))
+        name = f'{Path(model).name} (sha256 {_digest(folder)[:8]})'
+        super().__init__(_module(folder, config, kind), preprocessing, name, where, half)
 
 
 def open_folder(model: str, files: Sequence[str] = FILES) -> Path:
@@ -161,7 +195,7 @@ def _config(folder: Path, kind: Kind) -> Any:
     return config
 
 
-def _module(folder: Path, config: Any, kind: Kind, device: torch.device) -> Any:
+def _module(folder: Path, config: Any, kind: Kind) -> Any:
     say = transformers.utils.logging
     say.set_verbosity_error()  # type: ignore[no-untyped-call]
     say.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -177,7 +211,6 @@ def _module(folder: Path, config: Any, kind: Kind, device: torch.device) -> Any:
             ignore_mismatched_sizes=True,  # told below, in one line
             output_loading_info=True,
         )
-        module = module.eval().to(device)
     except Exception as error:
         raise UserError(
             f'{folder}: the weights cannot be loaded ({_line(error)}); '

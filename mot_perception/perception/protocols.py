@@ -70,8 +70,13 @@ class Detector(Model, Protocol):
 class DepthEstimator(Model, Protocol):
     """Sees depth in one image."""
 
-    def estimate(self, image: NDArray[np.uint8]) -> Depth:
-        """Return the depth of an H×W×3 BGR image."""
+    def estimate(self, image: NDArray[np.uint8], focal: float | None = None) -> Depth:
+        """Return the depth of an H×W×3 BGR image.
+
+        Args:
+            image: What is looked at.
+            focal: Its focal length in pixels, where it is known: metres may depend on it.
+        """
 
 
 class MaskPropagator(Model, Protocol):

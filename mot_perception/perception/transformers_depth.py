@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from math import pi, tan
+from math import isfinite, nan, pi, tan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from mot_perception.errors import UserError
-from mot_perception.perception.network import Network
+from mot_perception.perception.checkpoint import digest
+from mot_perception.perception.depth_pro_checkpoint import PREPROCESSING, load_depth_pro
+from mot_perception.perception.device import choose_device
+from mot_perception.perception.network import LoadedNetwork, Network
+from mot_perception.perception.pixels import Preprocessing
 from mot_perception.perception.protocols import Depth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SINGLE_FILES = '.pt', '.pth', '.safetensors'
 METRIC, DISPARITY, DEPTH_PRO = 'metric', 'disparity', 'depth_pro'
 FARTHEST = 100.0
 """Farthest over nearest relative depth: disparities near 0, the sky's, would be without bound."""
@@ -26,7 +32,8 @@ class TransformersDepth:
     """Depth by an `AutoModelForDepthEstimation`, in metres where the checkpoint's config says so.
 
     Args:
-        model: Folder or name on the hub; see `Network`.
+        model: Folder or name on the hub, see `Network`; or Apple's `depth_pro.pt`, see
+            `load_depth_pro`.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         half: Compute with half precision on a GPU.
 
@@ -34,24 +41,35 @@ class TransformersDepth:
         metric: Whether estimates are in metres.
 
     Raises:
-        UserError: `Network` says what is wrong, or nobody knows what its numbers mean.
+        UserError: What is wrong with the files or the device, or nobody knows what the network's
+            numbers mean.
     """
 
     def __init__(self, model: str, *, device: str = 'auto', half: bool = True) -> None:
-        self._network = Network(model, 'depth estimation', device, half)
+        self._network = _load(model, device, half)
         self._output = _meaning(self._network.config, model)
         self.metric = self._output in {METRIC, DEPTH_PRO}
         self.name = self._network.name
 
-    def estimate(self, image: NDArray[np.uint8]) -> Depth:
-        """Return the depth of an H×W×3 BGR image, of its size."""
+    def estimate(self, image: NDArray[np.uint8], focal: float | None = None) -> Depth:
+        """Return the depth of an H×W×3 BGR image, of its size; 0 where unknown.
+
+        Args:
+            image: What is looked at.
+            focal: Focal length in pixels of the image. Depth Pro's metres are proportional to it;
+                where it is not known, the network guesses it anew in each image.
+
+        Raises:
+            UserError: The device's memory does not suffice, or the network cannot take the image.
+        """
         output = self._network([image])
         small = output.predicted_depth[0].float().cpu().numpy()
         values: NDArray[np.float32] = cv2.resize(small, image.shape[1::-1]).astype(np.float32)
         if self._output == DISPARITY:
             values = _from_disparity(values)
         elif self._output == DEPTH_PRO:
-            values = _from_depth_pro(values, float(output.field_of_view))
+            across = image.shape[1] / focal if focal else _across(float(output.field_of_view))
+            values = _from_depth_pro(values, across)
         known = np.isfinite(values) & (values > 0)
         return Depth(np.where(known, values, np.float32(0)).astype(np.float32), self.metric)
 
@@ -62,6 +80,16 @@ class TransformersDepth:
     def close(self) -> None:
         """Free its memory; it is not used afterwards."""
         self._network.close()
+
+
+def _load(model: str, device: str, half: bool) -> LoadedNetwork:
+    file = Path(model).expanduser()
+    if file.suffix not in SINGLE_FILES and not file.is_file():
+        return Network(model, 'depth estimation', device, half)
+    where = choose_device(device)
+    module = load_depth_pro(file)
+    name = f'{file.name} (sha256 {digest(file)[:8]})'
+    return LoadedNetwork(module, Preprocessing.model_validate(PREPROCESSING), name, where, half)
 
 
 def _meaning(config: Any, model: str) -> str:
@@ -87,13 +115,17 @@ def _from_disparity(disparity: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.reciprocal(np.maximum(disparity, np.float32(nearest / FARTHEST)))
 
 
-def _from_depth_pro(inverse: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
-    """Return metres of inverse depth that is for a focal length of one image width.
+def _across(degrees: float) -> float:
+    """Return how wide the view is at distance 1, for a horizontal field of view; NaN if none."""
+    return 2 * tan(degrees * pi / 360) if isfinite(degrees) else nan
+
+
+def _from_depth_pro(inverse: NDArray[np.float32], across: float) -> NDArray[np.float32]:
+    """Return metres of inverse depth that is for a view as wide as it is far.
 
     Args:
         inverse: What the network says, H×W.
-        degrees: Horizontal field of view.
+        across: How wide the view is at distance 1: image width over focal length.
     """
-    widths_over_focal = np.float32(2 * tan(degrees * pi / 360))
     low, high = map(np.float32, DEPTH_PRO_RANGE)
-    return np.asarray(np.reciprocal(np.clip(inverse * widths_over_focal, low, high)))
+    return np.asarray(np.reciprocal(np.clip(inverse * np.float32(across), low, high)))

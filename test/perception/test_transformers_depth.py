@@ -147,11 +147,41 @@ class TestDepthPro:
 
     def test_by_hand(self):
         """The same inverse depth means twice the distance where the focal length is twice."""
-        inverse = np.array([[0.5, 0.0, 1e9]], np.float32)
+        inverse = np.array([[0.5, 0.0, 1e9, -1, np.nan]], np.float32)
         width, degrees = 640, 60
         focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
-        metres = module._from_depth_pro(inverse, degrees)
-        np.testing.assert_allclose(metres, [[focal / width / 0.5, 1e4, 1e-4]], rtol=1e-5)
+        expected = [[focal / width / 0.5, 1e4, 1e-4, 1e4, np.nan]]
+        for across in (module._across(degrees), width / focal):
+            metres = module._from_depth_pro(inverse, across)
+            np.testing.assert_allclose(metres, expected, rtol=1e-5)
+
+    @pytest.mark.parametrize('degrees', [0, -5, 180, 1e9])
+    def test_no_lens_sees_so_much(self, degrees):
+        metres = module._from_depth_pro(np.ones((1, 2), np.float32), module._across(degrees))
+        assert np.isfinite(metres).all()
+
+    @pytest.mark.parametrize('degrees', [math.nan, math.inf, -math.inf])
+    def test_without_a_field_of_view_nothing_is_known(self, degrees):
+        assert math.isnan(module._across(degrees))
+
+    def test_known_focal_length(self, folder, image):
+        """Metres are proportional to it, whatever the network thinks of the lens."""
+        estimator = build(folder)
+        near, far = (estimator.estimate(image, focal).map for focal in (20.0, 40.0))
+        if estimator.metric:
+            inside = (near > 1e-3) & (far < 1e3)
+            assert inside.mean() > 0.1
+            np.testing.assert_allclose(far[inside], 2 * near[inside], rtol=1e-5)
+        else:
+            np.testing.assert_array_equal(far, near)
+
+    def test_its_own_guess_is_the_focal_length(self, folder, image):
+        estimator = build(folder)
+        if not estimator.metric:
+            pytest.skip('it guesses none')
+        degrees = float(estimator._network([image]).field_of_view)
+        given = estimator.estimate(image, SIDE / module._across(degrees)).map
+        np.testing.assert_allclose(given, estimator.estimate(image).map, rtol=1e-5)
 
 
 class TestMeaning:

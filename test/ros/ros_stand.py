@@ -78,7 +78,7 @@ class FlatDepth:
 
     name = 'wall'
 
-    def estimate(self, image: Any) -> Depth:
+    def estimate(self, image: Any, focal: Any = None) -> Depth:
         return Depth(np.full(image.shape[:2], 2.5, np.float32), metric=True)
 
     def gpu_bytes(self) -> int:
