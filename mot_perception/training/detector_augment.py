@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 AS_IT_RUNS = 0.3
 """Share of images that are scaled as at run time, not cut or zoomed."""
-ZOOM = 0.45, 1.7
+ZOOM = 0.55, 2.2
 """Least and most by which people grow."""
 LEAST_LEFT = 0.3
 """Share of a box that must remain in the view, for it to be asked for."""

@@ -1,0 +1,117 @@
+"""Training of the detector: it learns, goes on exactly, and leaves weights that load."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('torch')
+pytest.importorskip('tensorboard')
+
+import torch
+from safetensors import safe_open
+
+from mot_perception.errors import UserError
+from mot_perception.perception.yolox_checkpoint import load_yolox
+from mot_perception.perception.yolox_input import trained_on
+from mot_perception.training import train_detector as training
+from mot_perception.training.detector_augment import whole_view
+from mot_perception.training.detector_images import Labelled
+from mot_perception.training.train_detector import DetectorTraining, train_detector
+
+SETTINGS = DetectorTraining(
+    'nano', 64, 96, steps=6, batch=2, epoch=3, rate=2e-3, seed=0, images='white boxes'
+)
+
+
+class WhiteBoxes:
+    """A white rectangle on noise, anywhere: the same for the same chance."""
+
+    def draw(self, random, step):
+        del step
+        image = random.integers(0, 90, (90, 160, 3), np.uint8)
+        left, top = random.integers(0, 90), random.integers(0, 30)
+        image[top : top + 50, left : left + 30] = 240
+        box = np.array([[left, top, left + 30, top + 50]], float)
+        return Labelled(image, box, np.zeros((0, 4)))
+
+    def held_out(self, count):
+        return [self.draw(np.random.default_rng([9, k]), 0) for k in range(count)]
+
+
+def train(out, settings=SETTINGS, **more):
+    images = WhiteBoxes()
+    return train_detector(out, settings, images, images.held_out(3), device='cpu', **more)
+
+
+def logged(out):
+    return [json.loads(line) for line in (out / 'log.jsonl').read_text().splitlines()]
+
+
+def losses(out):
+    return [row['loss'] for row in logged(out) if 'loss' in row]
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp('runs') / 'whole'
+    train(out)
+    return out
+
+
+def test_what_it_leaves_loads_and_says_how_it_came_about(trained):
+    network, size = load_yolox(trained / 'weights.safetensors')
+    assert (size, network.classes) == ('nano', 1)
+    with safe_open(trained / 'weights.safetensors', 'pt') as file:
+        about = file.metadata()
+    assert about['seed'] == '0'
+    assert about['steps done'] == '6'
+
+
+def test_each_epoch_is_scored(trained):
+    scored = [row for row in logged(trained) if 'held out/ap50' in row]
+    assert [row['step'] for row in scored] == [3, 6]
+
+
+def test_a_killed_training_goes_on_exactly(trained, tmp_path):
+    def stop(progress):
+        if (progress.epoch, progress.batch) == (1, 2):
+            raise RuntimeError('killed')
+
+    out = tmp_path / 'killed'
+    with pytest.raises(RuntimeError, match='killed'):
+        train(out, on_step=stop)
+    train(out, resume=True)
+    assert losses(out) == losses(trained)
+    ours, theirs = (load_yolox(run / 'weights.safetensors')[0] for run in (out, trained))
+    for key, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[key]), key
+
+
+def test_it_learns_two_images_by_heart(tmp_path, monkeypatch):
+    class Two(WhiteBoxes):
+        def draw(self, random, step):
+            return super().draw(np.random.default_rng(int(random.integers(2))), step)
+
+    monkeypatch.setattr(training, 'random_view', lambda seen, *to: whole_view(seen, *to[:2]))
+    settings = replace(SETTINGS, steps=40, epoch=40, rate=5e-3)
+    train_detector(tmp_path / 'run', settings, Two(), [], device='cpu')
+    values = losses(tmp_path / 'run')
+    assert np.mean(values[-5:]) < 0.6 * np.mean(values[:5])
+    network, _ = load_yolox(tmp_path / 'run' / 'weights.safetensors')
+    assert trained_on(network.backbone.backbone.stem) == 'bgr'
+
+
+def test_it_starts_from_weights(trained, tmp_path):
+    settings = replace(SETTINGS, steps=1, epoch=1, weights='before')
+    train(tmp_path / 'run', settings, start=trained / 'weights.safetensors')
+    assert losses(tmp_path / 'run')[0] != losses(trained)[0]
+
+
+def test_weights_of_another_size_are_no_start(trained, tmp_path):
+    settings = replace(SETTINGS, size='tiny', steps=1, epoch=1)
+    with pytest.raises(UserError, match='yolox-nano'):
+        train(tmp_path / 'run', settings, start=trained / 'weights.safetensors')
