@@ -11,6 +11,7 @@ import numpy as np
 from mot_perception.depthseg.fusion import RawMap
 from mot_perception.errors import UserError
 from mot_perception.perception.appearance import ColourStripes
+from mot_perception.perception.class_names import kept_classes
 from mot_perception.perception.grid import GRID
 from mot_perception.perception.masks import DepthConsistentMasks
 from mot_perception.resources import weights
@@ -122,9 +123,11 @@ def _warm_up(models: Models) -> None:
 
 
 def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | None:
+    classes = [name for name in config.classes if name]
     if config.backend == 'hog':
         from mot_perception.perception.people_detector import PeopleDetector
 
+        kept_classes(PeopleDetector.class_names, classes, PeopleDetector.name)
         return PeopleDetector(config.score)
     if config.backend == 'yolox':
         _require('torch')
@@ -139,13 +142,18 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
             height=config.height,
             width=config.width,
             pixels=config.pixels,
+            classes=classes,
         )
     if config.backend == 'transformers':
         _require('torch', 'transformers')
         from mot_perception.perception.transformers_detector import TransformersDetector
 
         return TransformersDetector(
-            config.model, device=models.device, half=models.half, score=config.score
+            config.model,
+            device=models.device,
+            half=models.half,
+            score=config.score,
+            classes=classes,
         )
     return None
 
