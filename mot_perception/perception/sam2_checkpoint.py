@@ -47,8 +47,12 @@ BLOCKS = {'tiny': 12, 'small': 16, 'base_plus': 24, 'large': 48}
 NEW_IN_2_1 = 'no_obj_embed_spatial', 'obj_ptr_tpos_proj.weight', 'obj_ptr_tpos_proj.bias'
 """Meta's names of the weights that SAM 2 has not."""
 LARGEST_NUMBER = 1 << 16
-"""Of channels, blocks and pixels in a `config.json`."""
+"""Of channels and blocks in a `config.json`."""
+LARGEST_IMAGE = 4096
+STRIDE = 16
+"""Pixels between the cells that the network remembers."""
 FILES = 'config.json', '*.safetensors'
+FILE_ENDINGS = '.pt', '.pth', '.safetensors'
 
 _BLOCK = re.compile(r'image_encoder\.trunk\.blocks\.(\d{1,3})\.')
 _DOWNSAMPLER = re.compile(r'(memory_encoder\.mask_downsampler\.)encoder\.(\d|1[01])\.')
@@ -125,7 +129,7 @@ def load_sam2(model: str) -> tuple[Any, str]:
         UserError: Not there, cannot be read, is of another architecture, or lacks something.
     """
     path = Path(model).expanduser()
-    if path.is_file():
+    if path.is_file() or path.suffix in FILE_ENDINGS:
         network, size = _load_metas(path)
         return network, f'{path.name} ({size}, sha256 {digest(path)[:8]})'
     folder = open_folder(model, FILES)
@@ -210,13 +214,44 @@ def _load_folder(settings: Path, file: Path) -> Any:
         config = Sam2VideoConfig.from_dict(values)
     except Exception as error:  # whatever transformers makes of what is in it
         raise UserError(f'{settings}: cannot be read ({_line(error)}); copy it again') from None
-    return _filled(config, read_weights(file), file, f'the network that {settings} describes')
+    if not _is_whole(config):
+        raise UserError(
+            f'{settings}: an image encoder other than that of SAM 2, or sizes of images that do '
+            'not agree; give the folder of a published network'
+        )
+    weights = read_weights(file)
+    if _layers(config) > len(weights):
+        raise UserError(f'{settings}: more layers than {file} has weights for; copy it again')
+    return _filled(config, weights, file, f'the network that {settings} describes')
 
 
-def _filled(
-    config: Sam2VideoConfig, weights: dict[str, torch.Tensor], file: Path, what: str
-) -> Any:
+def _is_whole(config: Any) -> bool:
+    """Return whether it is SAM 2 with one size of images throughout."""
+    vision, prompts, side = config.vision_config, config.prompt_encoder_config, config.image_size
+    known = isinstance(vision, Sam2VisionConfig) and isinstance(
+        vision.backbone_config, Sam2HieraDetConfig
+    )
+    agreed = isinstance(side, int) and side == prompts.image_size and prompts.patch_size == STRIDE
+    return known and agreed and STRIDE <= side <= LARGEST_IMAGE and side % STRIDE == 0
+
+
+def _layers(config: Any) -> int:
+    """Return how many parts of a kind a network has together, where a file may say any number."""
+    decoder = config.mask_decoder_config
+    counts: list[int] = [
+        *config.vision_config.backbone_config.blocks_per_stage,
+        config.memory_attention_num_layers,
+        config.memory_fuser_num_layers,
+        decoder.num_hidden_layers,
+        decoder.num_multimask_outputs,
+        decoder.iou_head_depth,
+    ]
+    return sum(counts)
+
+
+def _filled(config: Any, weights: dict[str, torch.Tensor], file: Path, what: str) -> Any:
     """Build the network of a configuration with these weights, none missing and none left over."""
+    config._attn_implementation = 'sdpa'  # a file could name code of the hub
     for given, same in ((_MATRIX, _SAME_MATRIX), (_SAME_MATRIX, _MATRIX)):
         if given in weights:  # some files hold it once
             weights.setdefault(same, weights[given])
@@ -224,7 +259,9 @@ def _filled(
         with torch.device('meta'):  # takes no memory, whatever the sizes
             outline = Sam2VideoModel(config)
     except Exception as error:  # sizes that do not fit together
-        raise UserError(f'{file}: {what}, cannot be built ({_line(error)})') from None
+        raise UserError(
+            f'{file}: {what}, cannot be built ({_line(error)}); copy its files again'
+        ) from None
     if _shapes(outline.state_dict()) != _shapes(weights):
         load_weights(outline, weights, file, what)  # says where they differ
     network: Any = Sam2VideoModel(config)

@@ -14,6 +14,8 @@ from torch.nn.functional import interpolate
 from transformers.models.sam2_video import modeling_sam2_video
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from torch import Tensor
 
 ABSENT = -1024.0
@@ -74,7 +76,7 @@ def encode(network: Any, pixels: Tensor) -> Features:
     seen = network.vision_encoder(pixels, return_dict=True)
     fine, middle, coarse = seen.fpn_hidden_states
     decoder = network.mask_decoder
-    place = seen.fpn_position_encoding[-1]
+    place = _place(network.vision_encoder.neck, coarse)
     return Features(decoder.conv_s0(fine), decoder.conv_s1(middle), coarse, place)
 
 
@@ -86,14 +88,15 @@ def prompted(network: Any, features: Features, corners: Tensor) -> Objects:
         features: Of the image.
         corners: N×4: left, top, right, bottom in pixels of the network's input.
     """
-    sparse, dense = network.prompt_encoder(
-        input_points=None, input_labels=None, input_boxes=corners[None], input_masks=None
-    )
+    with _exactly(corners):
+        prompt = network.prompt_encoder(
+            input_points=None, input_labels=None, input_boxes=corners[None], input_masks=None
+        )
     coarse = features.coarse + network.no_memory_embedding.view(1, -1, 1, 1)
     config = network.config
     # A box counts as two points, which published networks give one mask for.
     several = config.multimask_output_in_sam and _in_reach(config, points=2)
-    return _decoded(network, features, coarse, (sparse, dense), several)
+    return _decoded(network, features, coarse, prompt, several)
 
 
 def remember(network: Any, features: Features, objects: Objects) -> Memory:
@@ -104,16 +107,17 @@ def remember(network: Any, features: Features, objects: Objects) -> Memory:
         objects.logits[:, None].float(), (config.image_size,) * 2, mode='bilinear'
     )  # the memory's encoder begins at the size of the input
     inside = (masks > 0) * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
-    seen, place = network.memory_encoder(features.coarse.expand(count, -1, -1, -1), inside)
+    seen, _ = network.memory_encoder(features.coarse.expand(count, -1, -1, -1), inside)
     if network.occlusion_spatial_embedding_parameter is not None:
         absent = (objects.score <= 0)[..., None, None]
         seen = seen + absent * network.occlusion_spatial_embedding_parameter[..., None, None]
     seen = seen.to(torch.bfloat16).float()  # as the published network keeps it
     time = network.memory_temporal_positional_encoding[-1]  # the last is that of prompted frames
     pointers = objects.pointer.view(count, -1, network.mem_dim).transpose(0, 1)
-    aged = _age(network).to(pointers).expand(len(pointers), count, -1)
+    aged = _age(network).to(seen).expand(len(pointers), count, -1)
     tokens = torch.cat([_cells_first(seen), pointers.float()])
-    return Memory(tokens, torch.cat([_cells_first(place) + time, aged]), len(pointers))
+    place = _cells_first(_place(network.memory_encoder, seen)).expand(-1, count, -1)
+    return Memory(tokens, torch.cat([place + time, aged]), len(pointers))
 
 
 def propagated(network: Any, features: Features, memory: Memory) -> Objects:
@@ -160,7 +164,8 @@ def _decoded(
     """
     images = len(coarse)
     sparse, dense = prompt
-    place = network.get_image_wide_positional_embeddings()
+    with _exactly(coarse):
+        place = network.get_image_wide_positional_embeddings()
     decoded = network.mask_decoder(
         image_embeddings=coarse,
         image_positional_embeddings=place.expand(images, -1, -1, -1),
@@ -181,9 +186,23 @@ def _decoded(
     return Objects(logits, score, pointer)
 
 
+def _exactly(tensor: Tensor) -> AbstractContextManager[None]:
+    """Compute in single precision: places in bfloat16 are off by whole pixels."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 def _in_reach(config: Any, points: int) -> bool:
     least, most = config.multimask_min_pt_num, config.multimask_max_pt_num
     return bool(least <= points <= most)
+
+
+def _place(part: Any, maps: Tensor) -> Tensor:
+    """Return the encoding of positions in B×C×h×w maps, 1×C×h×w.
+
+    The part's own output has the maps' precision, and angles in bfloat16 are far off.
+    """
+    encoded: Tensor = part.position_encoding((1, *maps.shape[1:]), maps.device, torch.float32)
+    return encoded
 
 
 def _age(network: Any) -> Tensor:
