@@ -26,15 +26,18 @@ def network(size: str = 'nano', classes: int = 2, seed: int = 0):
     return made.eval()
 
 
-def decided(classes: int = 2):
-    """Return a nano network that is sure of objects in some cells and of none in others."""
+def decided(classes: int = 2, mean: float = 127.5, spread: float = 127.5):
+    """Return a nano network that is sure of objects in some cells and of none in others.
+
+    Colours lie evenly about their mean, as far away as the spread at most.
+    """
     made = network('nano', classes)
     norms = [module for module in made.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_parameters()
         norm.momentum = 1  # all that it remembers is the next batch
     with torch.no_grad():
-        made.train()(torch.rand(8, 3, 64, 96) * 255)
+        made.train()(mean + spread * (2 * torch.rand(8, 3, 64, 96) - 1))
         for prediction in (*made.head.obj_preds, *made.head.cls_preds):
             prediction.weight.normal_(0, 0.6)
         for prediction in made.head.reg_preds:

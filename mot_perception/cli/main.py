@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 import mot_perception
+from mot_perception.cli.adding import add_verb
 from mot_perception.cli.interrupt import FAILED, INTERRUPTED, asked
 from mot_perception.errors import UserError
 
@@ -60,8 +60,16 @@ def _fail(message: str) -> int:
 
 
 def _verb(arguments: list[str]) -> str:
-    known = {command.name for command in app.registered_commands}
-    return next((f'{argument} ' for argument in arguments if argument in known), '')
+    """Return the verb that was called, and the one within it, each followed by a space."""
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    within: typer.Typer | None = app
+    named = ''
+    for argument in arguments:
+        known = {command.name for command in within.registered_commands} if within else set()
+        if argument in known or (within is app and argument in groups):
+            named += f'{argument} '
+            within = groups.get(argument)
+    return named
 
 
 def _print_version(wanted: bool) -> None:
@@ -86,22 +94,26 @@ def _register() -> None:
     from mot_perception.cli.bench import bench
     from mot_perception.cli.demo import demo
     from mot_perception.cli.evaluate import evaluate
+    from mot_perception.cli.export import export
+    from mot_perception.cli.extract import extract
     from mot_perception.cli.live import live
     from mot_perception.cli.replay import replay
     from mot_perception.cli.scene import scene
+    from mot_perception.cli.train import train
 
     examples: dict[Callable[..., object], str] = {
         replay: 'replay recording/ --config selftrencmot --out result/',
         live: 'live --image /camera/image_raw --detections /detections',
         evaluate: 'evaluate --gt dancetrack/val --tracks result/ --csv scores.csv',
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
+        extract: 'extract dancetrack/train --config sam2.yaml --out maps/',
+        export: 'export yolox_s.pth yolox_s.onnx --size 640x640',
         bench: 'bench --objects 10 --objects 100',
         demo: 'demo --out demo/',
     }
     for verb, example in examples.items():
-        # What a verb raises is for those who call it in Python.
-        text = (inspect.getdoc(verb) or '').partition('\n\nRaises:')[0]
-        app.command(verb.__name__, help=text, epilog=f'Example: mot-perception {example}')(verb)
+        add_verb(app, verb, example)
+    app.add_typer(train, name='train')
 
 
 _register()

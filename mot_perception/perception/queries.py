@@ -8,10 +8,32 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from numpy.typing import NDArray
 
 MOST_CLASSES = 100_000
+
+
+def find_queries(outputs: dict[str, NDArray[Any]]) -> tuple[str, str] | None:
+    """Return the names of the outputs with logits and boxes of one image.
+
+    They are called so by transformers; of other programs, there must be these two alone.
+    """
+    if {'logits', 'pred_boxes'} <= outputs.keys():
+        pairs = [('logits', 'pred_boxes')]
+    elif len(outputs) == 2:
+        first, second = outputs
+        pairs = [(first, second), (second, first)]
+    else:
+        pairs = []
+    fitting = [pair for pair in pairs if are_queries(*(outputs[name] for name in pair))]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def are_queries(logits: NDArray[Any], boxes: NDArray[Any]) -> bool:
+    """Return whether these are 1×Q×classes and 1×Q×4."""
+    return logits.ndim == 3 and logits.size > 0 and boxes.shape == (1, logits.shape[1], 4)
 
 
 def classify(

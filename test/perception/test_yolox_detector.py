@@ -210,6 +210,7 @@ class TestConfigured:
         monkeypatch.setattr(module.YoloxDetector, 'name', 'it', raising=False)
         monkeypatch.setattr(module.YoloxDetector, 'class_names', (), raising=False)
         settings = {'score': 0.3, 'overlap': 0.4, 'height': 32, 'width': 64, 'pixels': 'imagenet'}
+        settings['classes'] = ['person']
         self.load(model=str(file), **settings)
         assert given == {**settings, 'device': 'cpu', 'half': True}
 
