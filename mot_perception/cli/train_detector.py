@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import rich.progress
 import typer
-from rich.console import Console
 
+from mot_perception.cli.libraries import require
 from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from mot_perception.training.detector_images import Images
-    from mot_perception.training.run import Progress
 
 SIDE = 32
 MOST_SIDE = 4096
@@ -42,7 +39,7 @@ def detector(
         int, typer.Option(min=1, help='Steps between two looks at held-out images.')
     ] = 250,
     rate: Annotated[float, typer.Option(min=0, help='Largest learning rate.')] = 2e-3,
-    seed: Annotated[int, typer.Option(min=0, help='Same seed, same losses.')] = 0,
+    seed: Annotated[int, typer.Option(min=0, help='Same seed, same losses.')] = 1,
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -56,25 +53,28 @@ def detector(
     resume: Annotated[bool, typer.Option('--resume', help='Go on with what is there.')] = False,
     quiet: Annotated[bool, typer.Option('--quiet', '-q', help='Print nothing.')] = False,
 ) -> Path:
-    """Train YOLOX to find people; several processes by `torchrun -m mot_perception`.
+    """Train YOLOX to find people; OUT/weights.safetensors is what the detector loads.
 
     Raises:
         UserError: An option is wrong, a library or file is missing, or the folder is in use.
     """
     height, width = _sides(input)
+    require(torch='models', tensorboard='training')
+    from mot_perception.cli.training_bar import training_bar
     from mot_perception.perception.yolox import SIZES
     from mot_perception.training.detector_images import FolderImages, SceneImages
     from mot_perception.training.train_detector import DetectorTraining, train_detector
 
     if size not in SIZES:
         raise UserError(f'--size is {size!r:.40}; choose one of {", ".join(SIZES)}')
-    images: Images = FolderImages(data) if data else SceneImages(PER_SCENE, batch)
+    images: Images = FolderImages(data) if data else SceneImages(PER_SCENE, batch, seed)
     settings = DetectorTraining(
         size, height, width, steps, batch, epoch, rate, seed,
         images=', '.join(map(str, data)) if data else 'rendered scenes',
         weights=str(start or ''),
     )  # fmt: skip
-    with _bar(steps, epoch, quiet=quiet) as on_step:
+    quiet |= os.environ.get('RANK', '0') != '0'  # one of several processes speaks
+    with training_bar(quiet=quiet) as on_step:
         return train_detector(
             out,
             settings,
@@ -84,6 +84,7 @@ def detector(
             device=device,
             workers=workers,
             resume=resume,
+            command=' '.join(['mot-perception', *sys.argv[1:]]),
             on_step=on_step,
         )
 
@@ -96,22 +97,3 @@ def _sides(text: str) -> tuple[int, int]:
             f'--input is {text!r:.40}; write height×width, as 192x320, multiples of 32'
         )
     return sides[0], sides[1]
-
-
-@contextmanager
-def _bar(steps: int, epoch: int, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show how far a training has come, its loss, and how long it will take."""
-    columns = (
-        rich.progress.TextColumn('{task.description}'),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeRemainingColumn(),
-    )
-    with rich.progress.Progress(*columns, console=Console(stderr=True), disable=quiet) as shown:
-        task = shown.add_task('detector', total=steps)
-
-        def on_step(now: Progress) -> None:
-            done = now.epoch * epoch + now.batch
-            shown.update(task, completed=done, description=f'loss {now.losses["loss"]:.3f}')
-
-        yield on_step

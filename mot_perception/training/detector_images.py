@@ -33,6 +33,8 @@ SIZES = (640, 360), (640, 360), (640, 360), (640, 480), (480, 360)
 MOST_PEOPLE = 18
 AT_ONCE = 48
 """Scenes that are open; each step, images come out of these."""
+APART = 500
+"""From the first scene of a training to that of the training with the next seed."""
 LEAST_VISIBLE = 0.2
 """Share of a person that must be seen, for the box to be asked for."""
 HELD_OUT_SHARE = 10
@@ -72,15 +74,17 @@ class SceneImages:
     Args:
         per_scene: Images that are taken of a scene, on average.
         batch: Images per step.
+        seed: Of the training; that with seed 1 begins with the first scene.
     """
 
-    def __init__(self, per_scene: int, batch: int) -> None:
+    def __init__(self, per_scene: int, batch: int, seed: int) -> None:
         self._rate = batch / per_scene
+        self._first = APART * (seed - 1)
         self._scene = lru_cache(AT_ONCE + 1)(stage)
 
     def draw(self, random: np.random.Generator, step: int) -> Labelled:
         """Return some frame of one of the scenes that are open in this step."""
-        number = int(step * self._rate) + int(random.integers(AT_ONCE))
+        number = self._first + int(step * self._rate) + int(random.integers(AT_ONCE))
         scene = self._scene(TRAINING_SCENES + number % SCENES)
         return labelled(scene, int(random.integers(len(scene))))
 

@@ -90,6 +90,9 @@ def detector_losses(cells: Tensor, truths: list[Truth], height: int, width: int)
         height: Of the network's input, pixels.
         width: The same.
     """
+    if not truths:  # a process whose part of the batch is empty
+        nothing = cells.sum() * 0
+        return Losses(nothing, nothing, nothing, nothing, nothing.detach())
     boxes = to_xyxy(decode(cells, height, width))
     rows = [
         _image_losses(cells[k], boxes[k], truth, height, width) for k, truth in enumerate(truths)

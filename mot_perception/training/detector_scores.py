@@ -24,6 +24,7 @@ RECALLS = np.linspace(0, 1, 101)
 """Recalls at which precision is averaged."""
 MOST_BOXES = 100
 """The best boxes of an image that count."""
+WRONG, RIGHT, IGNORED = 0, 1, 2
 
 
 class DetectorScores(NamedTuple):
@@ -58,7 +59,7 @@ def score_detector(
         first_stage: Score from which the tracker takes boxes for good ones.
         birth: Score from which it begins tracks.
     """
-    rows = [_matched(boxes, seen) for boxes, seen in zip(found, wanted, strict=True)]
+    rows = [matched(boxes, seen) for boxes, seen in zip(found, wanted, strict=True)]
     score = np.concatenate([np.zeros(0), *(scores for scores, _ in rows)])
     kinds = np.concatenate([np.zeros((0, len(OVERLAPS)), np.int8), *(kind for _, kind in rows)])
     people = sum(len(seen.xyxy) for seen in wanted)
@@ -74,14 +75,14 @@ def score_detector(
     )
 
 
-WRONG, RIGHT, IGNORED = 0, 1, 2
-
-
-def _matched(found: Detections, wanted: Labelled) -> tuple[Array, NDArray[np.int8]]:
-    """Return the scores of K boxes and, K×10, what each is at each overlap.
+def matched(found: Detections, wanted: Labelled) -> tuple[Array, NDArray[np.int8]]:
+    """Return the scores of the K best boxes, the best first, and what each is at each overlap.
 
     The best box takes first; it takes the person it fits best of those that nobody has taken. A
     box that fits nobody, but lies in an ignored one by the share that is asked for, is ignored.
+
+    Returns:
+        float64 K, and int8 K×10: `WRONG`, `RIGHT` or `IGNORED`.
     """
     order = np.argsort(-found.score, kind='stable')[:MOST_BOXES]
     boxes, score = found.xyxy[order], found.score[order]

@@ -20,6 +20,7 @@ from mot_perception.perception.yolox_checkpoint import load_yolox
 from mot_perception.perception.yolox_detector import YoloxDetector
 from mot_perception.perception.yolox_input import normalised
 from mot_perception.training.detector_augment import random_view
+from mot_perception.training.detector_calibration import calibrate
 from mot_perception.training.detector_loss import Truth, detector_losses
 from mot_perception.training.detector_scores import score_detector
 from mot_perception.training.run import Run, random_of
@@ -89,19 +90,21 @@ def train_detector(
     device: str = 'auto',
     workers: int = 0,
     resume: bool = False,
+    command: str = '',
     on_step: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
-    """Train, and return the file with the weights.
+    """Train, calibrate the scores, and return the file with the weights.
 
     Args:
         out: Folder of the training, see `Run`.
         settings: How it goes.
         images: What is learned from.
-        held_out: What the scores of each epoch are of.
+        held_out: What the scores of each epoch are of, and what boxes' scores are calibrated on.
         start: Weights to start from, of the same size and one class.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         workers: Processes that make images; 0: they are made between the steps.
         resume: Go on where the folder's training ended.
+        command: What the user typed; the weights remember it.
         on_step: Called after each step.
 
     Raises:
@@ -129,7 +132,8 @@ def train_detector(
             for canvases, truths in run.batches(plans, load):
                 _step(run, network, canvases, truths, settings)
                 _remember(average, network, run.done)
-            _score(run, average, settings, held_out)
+            _score(run, average, settings, held_out, command)
+        _calibrate(run, average, settings, held_out, command)
     return out / WEIGHTS
 
 
@@ -252,16 +256,37 @@ def _remember(average: Yolox, network: Yolox, step: int) -> None:
 
 
 def _score(
-    run: Run, average: Yolox, settings: DetectorTraining, held_out: Sequence[Labelled]
+    run: Run,
+    average: Yolox,
+    settings: DetectorTraining,
+    held_out: Sequence[Labelled],
+    command: str,
+    name: str = 'held out',
+    **about: str,
 ) -> None:
     """Write the weights, and note how well they see what they have not learned from."""
     if not run.here.is_first:
         return
     file = run.out / WEIGHTS
-    about = {name: str(value) for name, value in asdict(settings).items()}
-    write_weights(average, file, {**about, 'steps done': str(run.done)})
-    scores = detector_scores(file, settings.height, settings.width, held_out, str(run.device))
-    run.log({f'held out/{name}': value for name, value in scores._asdict().items()})
+    known = {name: str(value) for name, value in asdict(settings).items()}
+    write_weights(average, file, {**known, 'command': command, 'done': str(run.done), **about})
+    if held_out:
+        scores = detector_scores(file, settings.height, settings.width, held_out, str(run.device))
+        run.log({f'{name}/{key}': value for key, value in scores._asdict().items()})
+
+
+def _calibrate(
+    run: Run,
+    average: Yolox,
+    settings: DetectorTraining,
+    held_out: Sequence[Labelled],
+    command: str,
+) -> None:
+    """Write the weights anew, with scores that are shares of boxes that are right."""
+    if run.here.is_first and held_out:
+        network = deepcopy(average)  # the checkpoint's stays as it is
+        lines = calibrate(network, held_out, settings.height, settings.width)
+        _score(run, network, settings, held_out, command, 'calibrated', calibration=str(lines))
 
 
 def write_weights(network: Yolox, file: Path, about: Mapping[str, str]) -> None:

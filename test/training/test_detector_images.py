@@ -76,7 +76,7 @@ def test_an_image_follows_from_step_and_chance(monkeypatch):
     monkeypatch.setattr(detector_images, 'stage', watched)
     drawn = []
     for _ in range(2):
-        images = SceneImages(per_scene=8, batch=4)
+        images = SceneImages(per_scene=8, batch=4, seed=1)
         drawn.append([images.draw(np.random.default_rng([1, step]), step) for step in (0, 4)])
     for one, other in zip(*drawn, strict=True):
         assert (one.image == other.image).all()
@@ -84,6 +84,8 @@ def test_an_image_follows_from_step_and_chance(monkeypatch):
         assert len(one.xyxy)
     assert staged[0] in {10_000, 10_001}
     assert staged[1] in {10_002, 10_003}  # four steps of four images use up two scenes of eight
+    SceneImages(per_scene=8, batch=4, seed=0).draw(np.random.default_rng(0), 0)
+    assert staged[-1] in {19_500, 19_501}
 
 
 def test_hidden_people_are_ignored():

@@ -131,6 +131,13 @@ def test_no_object_gives_no_positive_cell_and_a_finite_loss():
     assert given.total(l1=True).item() == pytest.approx(2 * CELLS * math.log(2), rel=1e-5)
 
 
+def test_an_empty_part_of_a_batch_adds_nothing():
+    cells = torch.zeros(0, CELLS, 6, requires_grad=True)
+    given = detector_losses(cells, [], HEIGHT, WIDTH)
+    given.total(l1=True).backward()
+    assert [part.item() for part in given] == [0] * 5
+
+
 def test_an_object_beside_the_image_is_no_fault():
     given = detector_losses(torch.zeros(1, CELLS, 6), [truth([400, 400, 420, 440])], HEIGHT, WIDTH)
     assert given.cells == 0

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +72,7 @@ def test_what_it_leaves_loads_and_says_how_it_came_about(trained):
     with safe_open(trained / 'weights.safetensors', 'pt') as file:
         about = file.metadata()
     assert about['seed'] == '0'
-    assert about['steps done'] == '6'
+    assert about['done'] == '6'
 
 
 def test_each_epoch_is_scored(trained):
@@ -115,3 +119,28 @@ def test_weights_of_another_size_are_no_start(trained, tmp_path):
     settings = replace(SETTINGS, size='tiny', steps=1, epoch=1)
     with pytest.raises(UserError, match='yolox-nano'):
         train(tmp_path / 'run', settings, start=trained / 'weights.safetensors')
+
+
+TWO = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_train_detector import SETTINGS, train
+train(Path(sys.argv[2]), replace(SETTINGS, steps=2, batch=3, rate=1e-5))
+"""
+
+
+def test_two_processes_are_as_one(tmp_path):
+    """In small steps: who finds what changes by leaps, and AdamW makes much of rounding."""
+    train(tmp_path / 'alone', replace(SETTINGS, steps=2, batch=3, rate=1e-5))
+    (tmp_path / 'two.py').write_text(TWO)
+    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    command = [*launcher, tmp_path / 'two.py', Path(__file__).parent, tmp_path / 'two']
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / 'two') == pytest.approx(losses(tmp_path / 'alone'), rel=1e-3)
