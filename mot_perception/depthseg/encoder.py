@@ -71,6 +71,8 @@ class DepthSegEncoder:
             UserError: The device's memory does not suffice.
         """
         assert self._network is not None, 'closed'
+        if not len(masks):
+            return np.empty((0, self.dimension), np.float32), np.empty(0, np.bool_)
         with inference(self.name, self._device, half=False):  # a wide range of depths
             shown = self._network.represent(
                 torch.tensor(depth).to(self._device), torch.tensor(masks).to(self._device)

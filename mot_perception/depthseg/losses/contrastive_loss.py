@@ -21,9 +21,9 @@ RECONSTRUCTION = 1.0
 def contrastive_loss(batch: Batch) -> LossTerms:
     """Return, per matched object, how unsure it is which one it is, plus its reconstruction error.
 
-    InfoNCE (van den Oord et al. 2018) both ways: the cross entropy of picking its partner among
-    the objects of its frame pair by cosine over temperature. It cannot be lowered by vectors that
-    are all the same. An object that is alone in its frame adds nothing to it.
+    Contrastive predictive coding's loss (van den Oord et al. 2018) both ways: the cross entropy of
+    picking its partner among the objects of its frame pair, by cosine over temperature. Vectors
+    that are all the same cannot lower it. An object that is alone in its frame adds nothing to it.
     """
     with torch.autocast(batch.u1.device.type, enabled=False):
         logits = batch.u1.float() @ batch.u2.float().T / TEMPERATURE
