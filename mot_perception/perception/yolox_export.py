@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 OPSET = 17
 """Version of ONNX' operators: that of TensorRT 8.6 and ONNX Runtime 1.12, and any later one."""
-BOX_TOLERANCE, BOX_SHARE = 0.1, 5e-3
+BOX_TOLERANCE, BOX_SHARE = 0.1, 0.01
 """Pixels by which boxes may differ, and share of their numbers on top of that."""
-SCORE_TOLERANCE = 5e-3
-"""By which probabilities may differ; rounding makes up to a third of it with random weights."""
+SCORE_TOLERANCE = 0.01
+"""By which probabilities may differ: more than rounding makes, less than a wrong layer."""
 
 
 class Exported(NamedTuple):
