@@ -69,6 +69,10 @@ def replay(
         Path | None,
         typer.Option(help='det.txt for an input without detections, instead of the detector.'),
     ] = None,
+    detect: Annotated[
+        bool,
+        typer.Option('--detect', help='Use the detector, also where the input has detections.'),
+    ] = False,
     fps: Annotated[
         float | None, typer.Option(min=0.001, max=10000, help='Where the input does not say it.')
     ] = None,
@@ -98,7 +102,7 @@ def replay(
     settings = _settings(config, fps, score_range)
     require(*[SCORES] * evaluate, *[REPORT] * settings.output.report)
     with whole(out, force=force, sign=RECORD) as folder:
-        sequences = _open(source, settings, detections)
+        sequences = _open(source, settings, detections, detect)
         models = _load(settings, sequences)
         warm_up(settings, models)
         folder.mkdir()
@@ -130,11 +134,13 @@ def _settings(config: str, fps: float | None, score_range: tuple[float, float] |
     return loaded.model_copy(update={'input': loaded.input.model_copy(update=update)})
 
 
-def _open(source: Path, config: Config, detections: Path | None) -> list[Sequence]:
+def _open(source: Path, config: Config, detections: Path | None, detect: bool) -> list[Sequence]:
     """Open the input; sequences without detections take them from `detections`."""
     from mot_perception.bags.source import open_source
     from mot_perception.bags.topics import Topics
 
+    if detect and detections is not None:
+        raise UserError('--detect and --detections: give one of them')
     settings = config.input
     score_range = None if settings.score_range == (0, 1) else settings.score_range
     topics = Topics(**{name: value or None for name, value in settings.topics})
@@ -145,6 +151,8 @@ def _open(source: Path, config: Config, detections: Path | None) -> list[Sequenc
         if len(sequences) != 1:
             raise UserError(f'{detections}: one file cannot hold the detections of a set')
         return [_with_detections(sequences[0], detections, score_range)]
+    if detect:
+        sequences = [_without_detections(sequence) for sequence in sequences]
     for sequence in sequences:
         if not sequence.has_detections:
             _check_detectable(sequence, config)
@@ -196,6 +204,16 @@ def _with_detections(
 
     files = [*sequence.input_files, file]
     return replace(sequence, frames=frames, has_detections=True, input_files=files)
+
+
+def _without_detections(sequence: Sequence) -> Sequence:
+    """Return the sequence as if nobody had looked for anything in it yet."""
+
+    def frames() -> Iterator[Item]:
+        for item in sequence.frames():
+            yield replace(item, detections=None)
+
+    return replace(sequence, frames=frames, has_detections=False)
 
 
 def _run(

@@ -237,6 +237,14 @@ class TestModels:
         assert made.models == {}
         assert 'detection' not in made.runs[0].seconds
 
+    def test_the_detector_may_be_asked_for(self, bag, tmp_path):
+        made = replay(bag, out=tmp_path / 'out', detect=True, quiet=True)
+        assert made.models.keys() == {'detector'}
+        assert len(made.runs[0].seconds['detection']) == FRAMES
+        det = tmp_path / 'det.txt'
+        with pytest.raises(UserError, match='give one of them'):
+            replay(bag, out=tmp_path / 'two', detect=True, detections=det, quiet=True)
+
     @pytest.mark.parametrize(
         ('backend', 'metric'), [('none', False), ('topic', True), ('transformers', False)]
     )
