@@ -9,9 +9,11 @@ exponent (Radenović et al. 2018) and batch normalisation of the result, the BN 
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 HEIGHT, WIDTH = 384, 128
 """Pixels of a crop, as the published weights were trained."""
@@ -40,6 +42,28 @@ class SbsS50(nn.Module):
         """Return N×2048 features, of any length, for N×3×384×128 RGB crops from 0 to 255."""
         features: Tensor = self.heads(self.backbone((crops.float() - self.mean) / self.std))
         return features
+
+
+def fuse(network: SbsS50) -> None:
+    """Fold each batch normalisation into its convolution: the same function with half the reads.
+
+    The BN neck stays, as no convolution comes before it.
+
+    Args:
+        network: In evaluation mode; changed in place, and of no use for training afterwards.
+    """
+    pairs = {
+        ResNest50: [('conv1.0', 'conv1.1'), ('conv1.3', 'conv1.4'), ('conv1.6', 'bn1')],
+        Block: [('conv1', 'bn1'), ('conv3', 'bn3')],
+        SplitAttention: [('conv', 'bn0'), ('fc1', 'bn1')],
+        Shortcut: [('1', '2')],
+    }
+    for module in list(network.modules()):
+        for first, second in pairs.get(type(module), []):
+            convolution: Any = module.get_submodule(first)
+            norm: Any = module.get_submodule(second)
+            module.set_submodule(first, fuse_conv_bn_eval(convolution, norm))
+            module.set_submodule(second, nn.Identity())
 
 
 class ResNest50(nn.Module):
@@ -98,7 +122,7 @@ class Block(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         self.downsample: nn.Module = nn.Identity()
         if inputs != outputs:
-            self.downsample = nn.Sequential(
+            self.downsample = Shortcut(
                 nn.AvgPool2d(pool or 1),
                 nn.Conv2d(inputs, outputs, 1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -111,6 +135,10 @@ class Block(nn.Module):
         y = self.bn3(self.conv3(y))
         total: Tensor = y + self.downsample(x)
         return total.relu()
+
+
+class Shortcut(nn.Sequential):
+    """What came into a block, as large as what comes out of it."""
 
 
 class SplitAttention(nn.Module):

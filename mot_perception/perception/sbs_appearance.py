@@ -17,13 +17,15 @@ from mot_perception.perception.device import (
     inference,
     weights_on_gpu,
 )
-from mot_perception.perception.sbs import DIMENSION, HEIGHT, WIDTH, SbsS50
+from mot_perception.perception.sbs import DIMENSION, HEIGHT, WIDTH, SbsS50, fuse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH = 32
 """Crops that are looked at together: many objects need time, not memory."""
+LOWER = "take a smaller network, or appearance.backend 'stripes'"
+"""What makes it need less memory."""
 NOT_NEEDED = 'heads.weight', 'pixel_mean', 'pixel_std'
 """The classifier of training's identities, and numbers that `sbs` has itself."""
 
@@ -46,10 +48,12 @@ class SbsAppearance:
         weights = read_weights(path)
         for key in NOT_NEEDED:
             weights.pop(key, None)
-        self._network: SbsS50 | None = SbsS50()
-        load_weights(self._network, weights, path, 'SBS-S50 (FastReID, ResNeSt-50)')
-        self._network.eval().to(self._device)
+        network = SbsS50()
+        load_weights(network, weights, path, 'SBS-S50 (FastReID, ResNeSt-50)')
+        fuse(network.eval())
         self.name = f'{path.name} (sha256 {digest(path)[:8]})'
+        with inference(self.name, self._device, half=False, lower=LOWER):
+            self._network: SbsS50 | None = network.to(self._device)
 
     def embed(self, image: NDArray[np.uint8], xyxy: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return N×2048 unit vectors.
@@ -77,7 +81,7 @@ class SbsAppearance:
     def _see(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return B×2048 for B×384×128×3 BGR crops."""
         assert self._network is not None, 'closed'
-        with inference(self.name, self._device, self._half):
+        with inference(self.name, self._device, self._half, LOWER):
             rgb = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2).flip(1)
             vectors = normalize(self._network(rgb).float())
             return np.asarray(vectors.cpu().numpy(), np.float32)

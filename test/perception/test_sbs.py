@@ -83,6 +83,18 @@ class TestGolden:
         expected = golden.recorded('fastreid')[name]
         np.testing.assert_allclose(seen[module].reshape(expected.shape), expected, atol=TOLERANCE)
 
+    def test_fused(self, device):
+        """What objects are described with: the same numbers without batch normalisations."""
+        network = filled(device)
+        sbs.fuse(network)
+        with torch.inference_mode():
+            features = network(torch.from_numpy(noise()).to(device)).cpu().numpy()
+            of_blocks = network(torch.from_numpy(blocks()).to(device)).cpu().numpy()
+        expected = golden.recorded('fastreid')
+        for found, name in ((features, 'feature'), (of_blocks, 'blocks.feature')):
+            values = found.reshape(expected[name].shape)
+            np.testing.assert_allclose(values, expected[name], atol=TOLERANCE)
+
     def test_unit_vectors(self, seen):
         unit = seen['heads'] / np.linalg.norm(seen['heads'], axis=1, keepdims=True)
         expected = golden.recorded('fastreid')['feature_l2']
@@ -98,6 +110,29 @@ def network(device):
 def test_size(network):
     parameters = sum(parameter.numel() for parameter in network.parameters())
     assert parameters == 25_438_337
+
+
+def test_fused_is_the_same_function(device):
+    """Whatever the normalisations have seen; the BN neck alone is left."""
+    torch.manual_seed(4)
+    network = sbs.SbsS50().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    crops = torch.rand(2, 3, 64, 32, generator=torch.Generator().manual_seed(0)) * 255
+    network, crops = network.to(device), crops.to(device)
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        expected = network(crops)
+        sbs.fuse(network)
+        fused = network(crops)
+    assert expected.std() > 0
+    torch.testing.assert_close(fused, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
+    norms = torch.nn.BatchNorm1d, torch.nn.BatchNorm2d
+    left = [name for name, it in network.named_modules() if isinstance(it, norms)]
+    assert left == ['heads.bottleneck.0']
 
 
 @pytest.mark.parametrize('count', [1, 3])

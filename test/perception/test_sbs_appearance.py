@@ -201,5 +201,5 @@ def test_memory_does_not_suffice(encoder, monkeypatch):
         raise torch.OutOfMemoryError('CUDA out of memory')
 
     monkeypatch.setattr(encoder, '_network', full)
-    with pytest.raises(UserError, match='does not suffice'):
+    with pytest.raises(UserError, match=r'does not suffice; take a smaller network, or appear'):
         encoder.embed(IMAGE, BOXES)
