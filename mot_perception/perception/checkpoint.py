@@ -85,8 +85,8 @@ def load_weights(
     """Copy weights into a network that has the same keys and shapes.
 
     Args:
-        module: The network; on the meta device it takes the tensors themselves, so that they are
-            in memory once.
+        module: The network; on the meta device it takes the tensors themselves, of whatever
+            precision, so that they are in memory once.
         weights: Tensors by name, none missing and none left over; the counters
             `num_batches_tracked` may be.
         file: Where they come from, for errors.
@@ -114,7 +114,10 @@ def load_weights(
             raise UserError(f'{file}: {key} holds NaN or infinite numbers; copy the file again')
     empty = any(tensor.is_meta for tensor in own.values())
     if empty:
-        wanted = {key: tensor.to(own[key].dtype) for key, tensor in wanted.items()}
+        wanted = {
+            key: tensor if tensor.is_floating_point() else tensor.to(own[key].dtype)
+            for key, tensor in wanted.items()
+        }
     module.load_state_dict(wanted, strict=False, assign=empty)
 
 

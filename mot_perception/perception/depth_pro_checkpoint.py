@@ -95,13 +95,14 @@ def load_depth_pro(file: Path, config: DepthProConfig | None = None) -> Any:
         config: Another size than the published one.
 
     Returns:
-        The `DepthProForDepthEstimation`, float32 on the CPU, ready for use.
+        The `DepthProForDepthEstimation` on the CPU, of the precision that the file has (the
+        published one: float16), else ready for use.
 
     Raises:
         UserError: It cannot be read, is of another network, or lacks something.
     """
     weights = from_apple(read_weights(file))
-    with torch.device('meta'):  # 3.8 GB that would be overwritten
+    with torch.device('meta'):  # else 3.8 GB would be filled and overwritten
         network: Any = DepthProForDepthEstimation(config or published_config())
     load_weights(network, weights, file, 'Depth Pro, by the names of transformers')
     return network.eval()

@@ -83,7 +83,7 @@ class LoadedNetwork:
         self.config, self.preprocessing, self.name = module.config, preprocessing, name
         self._device, self._half = device, half
         try:
-            self._module = module.eval().to(device)
+            self._module = module.eval().to(device).float()  # autocast takes half of it
         except torch.OutOfMemoryError:
             raise UserError(
                 f'{name}: its weights do not fit into the memory of {device}; take a smaller '

@@ -195,6 +195,14 @@ class TestLoad:
         assert loaded[0].weight.dtype == torch.float32
         torch.testing.assert_close(loaded[0].weight, weights['0.weight'], rtol=1e-3, atol=1e-3)
 
+    def test_without_a_copy(self, weights, file):
+        """A network that has no memory yet takes the tensors themselves."""
+        loaded = module().to('meta')
+        weights['0.bias'] = weights['0.bias'].half()
+        checkpoint.load_weights(loaded, weights, file, 'Little')
+        for key, tensor in loaded.state_dict().items():
+            assert tensor.data_ptr() == weights[key].data_ptr()
+
     def test_counters_may_be_missing(self, weights, file):
         del weights['1.num_batches_tracked']
         checkpoint.load_weights(module(), weights, file, 'Little')

@@ -197,9 +197,15 @@ class TestLoad:
         whole = apples['encoder.patch_encoder.blocks.0.attn.qkv.weight']
         torch.testing.assert_close(torch.cat(thirds), whole, rtol=0, atol=0)
 
-    def test_of_half_precision(self, apples, tiny, file):
+    def test_of_half_precision(self, apples, tiny, file, monkeypatch):
+        """As published: half the memory on the way to the device, single precision there."""
+        depth = pytest.importorskip('mot_perception.perception.transformers_depth')
         torch.save({key: tensor.half() for key, tensor in apples.items()}, file)
         state = module.load_depth_pro(file, tiny).state_dict()
+        assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+        monkeypatch.setattr(module, 'published_config', lambda: tiny)
+        estimator = depth.TransformersDepth(str(file), device='cpu')
+        state = estimator._network._module.state_dict()
         assert {tensor.dtype for tensor in state.values()} == {torch.float32}
         bias = apples['head.4.bias']
         torch.testing.assert_close(state['head.layers.4.bias'], bias, rtol=1e-3, atol=1e-3)
