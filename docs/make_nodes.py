@@ -45,6 +45,8 @@ WRITES = {
     '~/detections': "The boxes that tracks were matched with; `id` is the track's.",
     '~/annotations': 'Boxes and identities for the Image panel of Foxglove.',
     '~/markers': 'Positions in space, where depth is in metres.',
+    '~/masks': 'Who is where, 16UC1: each pixel the id of its track, or 0; made only while '
+    'somebody listens, where there are masks (`masks.backend`).',
     '~/debug_image': 'The image with boxes and identities; drawn only while somebody listens.',
     'depth': 'Depth of each image, 32FC1 in metres.',
 }

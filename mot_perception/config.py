@@ -221,7 +221,7 @@ class InputConfig(Section):
 
 
 class StreamConfig(Section):
-    """What a node does with topics; a replay does not read it."""
+    """What a node does with topics; of it a replay reads only what is published of objects."""
 
     cameras: tuple[str, ...] = Field(
         ('',),
@@ -252,6 +252,9 @@ class StreamConfig(Section):
     )
     publish_embeddings: bool = Field(
         False, description='Fill the embedding of each object: its appearance, where there is one.'
+    )
+    publish_masks: bool = Field(
+        False, description='Fill mask_rle of each object, where there are masks (masks.backend).'
     )
 
     @model_validator(mode='after')

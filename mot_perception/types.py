@@ -250,6 +250,8 @@ class TrackedFrame:
         depth_is_metric: Whether `tracks.depth` is in metres.
         processing_ns: Time spent on this frame, nanoseconds.
         source: The association method, 'selftrencmot' or 'fdta'.
+        masks: bool N×h×w, where the N detections are on a grid of cells over the whole frame;
+            `tracks.detection` holds the row of each track. None: there are no masks.
     """
 
     frame: Frame
@@ -260,3 +262,4 @@ class TrackedFrame:
     depth_is_metric: bool = False
     processing_ns: int = 0
     source: str = 'selftrencmot'
+    masks: NDArray[np.bool_] | None = None

@@ -1,14 +1,15 @@
 """Tracks drawn on a picture: who is where, where from, and how sure the tracker is of it.
 
 A confirmed track has a solid box, a coasting one a dashed box (it is predicted), a tentative one
-a thin box without label. The trail shows where the feet have been.
+a thin box without label. The trail shows where the feet have been; where there are masks, a thin
+line goes round the object.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,9 +18,11 @@ from mot_perception.bags.labels import Labels, paint_caption
 from mot_perception.types import TrackState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mot_perception.types import TrackedFrame
+    from mot_perception.types import TrackedFrame, Tracks
 
     Image = NDArray[np.uint8]
     Colour = tuple[int, int, int]
@@ -71,6 +74,8 @@ class TrackPainter:
         depths = tracks.depth[live].tolist() if tracked.depth_is_metric else [np.nan] * len(ids)
         self._remember(ids, corners)
         self._paint_trails(canvas, unit)
+        if tracked.masks is not None:
+            _paint_outlines(canvas, tracked.masks, tracks.select(live), unit)
         rows = sorted(zip(ids, states, corners, depths, strict=True), key=lambda row: row[2][3])
         for identity, state, box, _ in rows:
             _paint_box(canvas, box, colour_of(identity), state, unit)
@@ -103,6 +108,34 @@ class TrackPainter:
                 width = 1 + round(3 * unit * age / TRAIL_FRAMES)
                 cv2.line(layer, start, end, colour_of(identity), width, cv2.LINE_AA)
         cv2.addWeighted(layer, 0.6, canvas, 0.4, 0, dst=canvas)
+
+
+def _paint_outlines(canvas: Image, masks: NDArray[np.bool_], tracks: Tracks, unit: float) -> None:
+    width = max(1, round(unit))
+    for identity, row in zip(tracks.id.tolist(), tracks.detection.tolist(), strict=True):
+        if row >= 0:
+            outline = _outline(masks[row], canvas.shape[1], canvas.shape[0])
+            cv2.polylines(canvas, outline, True, colour_of(identity), width, cv2.LINE_AA)
+
+
+def _outline(mask: NDArray[np.bool_], width: int, height: int) -> Sequence[NDArray[Any]]:
+    """Return the outlines of a mask as polygons of pixels of a picture.
+
+    Only the part of the grid that holds the mask is enlarged, with a cell around it; smoothly, so
+    that the steps of a coarse grid do not show.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return ()
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].view(np.uint8)
+    padded = cv2.copyMakeBorder(part, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    down, right = height / mask.shape[0], width / mask.shape[1]
+    size = max(round(padded.shape[1] * right), 1), max(round(padded.shape[0] * down), 1)
+    smooth = cv2.resize(padded * np.uint8(255), size, interpolation=cv2.INTER_LINEAR)
+    corner = round((columns[0] - 1) * right), round((rows[0] - 1) * down)
+    inside = (smooth > 127).view(np.uint8)
+    lines = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=corner)[0]
+    return [cv2.approxPolyDP(line, 1, closed=True) for line in lines]
 
 
 def _paint_box(canvas: Image, box: list[int], colour: Colour, state: int, unit: float) -> None:

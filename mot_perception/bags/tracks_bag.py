@@ -14,6 +14,7 @@ from mot_perception.messages.typestore import TRACKS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mot_perception.messages.mapping import ObjectExtras
     from mot_perception.types import TrackedFrame
 
 
@@ -35,14 +36,17 @@ class TracksBagWriter(BagWriter):
         super().__init__(path, force=force)
         self._class_names = class_names
 
-    def write(self, tracked: TrackedFrame, topic: str = '/tracks') -> None:
+    def write(
+        self, tracked: TrackedFrame, topic: str = '/tracks', extras: ObjectExtras | None = None
+    ) -> None:
         """Append one frame at the time of its stamp.
 
         Args:
             tracked: What the tracker said of the frame.
             topic: Where to; each sequence of a set needs its own, such as `/<sequence>/tracks`.
+            extras: Masks and embeddings, if they are wanted.
         """
-        data = tracked_frame_to_cdr(tracked, self._class_names)
+        data = tracked_frame_to_cdr(tracked, self._class_names, extras)
         self.put_raw(topic, TRACKS, tracked.frame.stamp_ns, data)
 
 

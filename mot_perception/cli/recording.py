@@ -14,6 +14,7 @@ from mot_perception.bags.video_writer import AnnotatedVideoWriter
 from mot_perception.errors import UserError
 from mot_perception.pipeline import Pipeline
 from mot_perception.presence import RunningIds, counted
+from mot_perception.runtime.outputs import object_extras
 from mot_perception.types import NANOSECONDS, Detections
 
 if TYPE_CHECKING:
@@ -110,19 +111,22 @@ def record(
     pipeline, gathered = Pipeline(config, models), _Gathered()
     class_names = sequence.class_names if sequence.has_detections else models.class_names
     with ExitStack() as stack:
-        writers: list[TracksBagWriter | AnnotatedVideoWriter] = []
+        messages = drawing = None
         if bag is not None:
-            writers.append(stack.enter_context(TracksBagWriter(bag, class_names=class_names)))
+            messages = stack.enter_context(TracksBagWriter(bag, class_names=class_names))
         if video is not None:
-            writers.append(stack.enter_context(AnnotatedVideoWriter(video, fps=sequence.fps)))
+            drawing = stack.enter_context(AnnotatedVideoWriter(video, fps=sequence.fps))
         for item in items:
             detections = item.detections
             if detections is None and sequence.has_detections:
                 detections = Detections.empty()
             tracked = pipeline.step(item.frame, detections)
             gathered.add(tracked, detections)
-            for writer in writers:
-                writer.write(tracked)
+            if messages is not None:
+                extras = object_extras(tracked, pipeline.tracker, config.stream)
+                messages.write(tracked, extras=extras)
+            if drawing is not None:
+                drawing.write(tracked)
         if not gathered.numbers:
             raise UserError(
                 f'{sequence.name}: no image has a detection of its time; '

@@ -90,7 +90,10 @@ def tracked_frame_to_message(
 
 
 def message_to_tracked_frame(message: Any) -> TrackedFrame:
-    """Read a `TrackedObjectArray`: the frame has no image, tracks no row of their detection."""
+    """Read a `TrackedObjectArray`: the frame has no image, tracks no row of their detection.
+
+    Masks and embeddings stay in the message; `mask_rle.decode_runs` reads a mask.
+    """
     stamp = from_time(message.header.stamp)
     frame = Frame(
         stamp_ns=stamp,

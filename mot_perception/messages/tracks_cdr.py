@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.messages.cdr_layout import LITTLE_ENDIAN, CdrLayout, text
-from mot_perception.messages.mapping import name_of
+from mot_perception.messages.mapping import ObjectExtras, name_of
 from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mot_perception.types import Frame, TrackedFrame
 
 _HEAD = CdrLayout('iIs sI QI II B iI I')
+_NO_MASK, _NO_VECTOR = np.empty(0, np.uint32), np.empty(0, np.float32)
 
 _AS_THEY_ARE = (
     'id',
@@ -39,20 +40,29 @@ _AS_THEY_ARE = (
 )
 
 
-def tracked_frame_to_cdr(tracked: TrackedFrame, class_names: Sequence[str] = ()) -> bytes:
-    """Return the serialised message of `tracked_frame_to_message` without masks and embeddings.
+def tracked_frame_to_cdr(
+    tracked: TrackedFrame, class_names: Sequence[str] = (), extras: ObjectExtras | None = None
+) -> bytes:
+    """Return the serialised message of `tracked_frame_to_message`.
 
     Args:
         tracked: What a tracker says of one frame.
         class_names: Name of class 0, 1, …; classes beyond have an empty name.
+        extras: Masks and embeddings, if they are wanted.
     """
     body = _head(tracked)
     names = [name_of(label, class_names).encode() for label in tracked.tracks.label.tolist()]
-    # Every object ends, and the next begins, 4 bytes beyond a multiple of 8.
-    layouts = [(4, _room(name)) for name in names]
-    layouts[:1] = [(len(body) % 8, room) for _, room in layouts[:1]]
-    ends = np.cumsum([_object_type(*layout).itemsize for layout in layouts], dtype=np.int64)
-    data = np.zeros(ends[-1] if names else 0, np.uint8)
+    masks, vectors = _extra_arrays(extras, len(names))
+    tails = [
+        4 * (2 + len(mask) + len(vector)) for mask, vector in zip(masks, vectors, strict=True)
+    ]
+    # What is of fixed size ends 4 bytes beyond a multiple of 8; the next object begins where mask
+    # and embedding end.
+    phases = [len(body) % 8, *((4 + tail) % 8 for tail in tails)]
+    layouts = [(phase, _room(name)) for phase, name in zip(phases, names, strict=False)]
+    sizes = np.array([_object_type(*layout).itemsize for layout in layouts], np.int64)
+    ends = np.cumsum(sizes + tails) - tails
+    data = np.zeros(int(sizes.sum()) + sum(tails), np.uint8)
     alike = defaultdict(list)
     for row, layout in enumerate(layouts):
         alike[layout].append(row)
@@ -61,6 +71,9 @@ def tracked_frame_to_cdr(tracked: TrackedFrame, class_names: Sequence[str] = ())
         written = _objects(tracked, rows, [names[k] for k in rows], kind)
         places = (ends[rows] - kind.itemsize)[:, None] + np.arange(kind.itemsize)
         data[places] = written.view(np.uint8).reshape(len(rows), -1)
+    if extras is not None:
+        for end, mask, vector in zip((ends // 4).tolist(), masks, vectors, strict=True):
+            _write_extras(data.view('<u4')[end:], mask, vector)
     return b''.join([LITTLE_ENDIAN, body, data.data])
 
 
@@ -81,6 +94,27 @@ def _head(tracked: TrackedFrame) -> bytearray:
     return body
 
 
+def _extra_arrays(
+    extras: ObjectExtras | None, objects: int
+) -> tuple[Sequence[NDArray[np.uint32]], Sequence[NDArray[np.float32]] | NDArray[np.float32]]:
+    """Return mask and embedding of each object, empty where they are not wanted."""
+    extras = extras or ObjectExtras()
+    return (
+        [_NO_MASK] * objects if extras.mask_rle is None else extras.mask_rle,
+        [_NO_VECTOR] * objects if extras.embedding is None else extras.embedding,
+    )
+
+
+def _write_extras(
+    words: NDArray[np.uint32], mask: NDArray[np.uint32], vector: NDArray[np.float32]
+) -> None:
+    """Write mask and embedding, each behind its length."""
+    middle = 1 + len(mask)
+    words[0], words[middle] = len(mask), len(vector)
+    words[1:middle] = mask
+    words[middle + 1 : middle + 1 + len(vector)].view('<f4')[:] = vector
+
+
 def _room(name: bytes) -> int:
     """Return the bytes that a name takes with its final zero, up to the next multiple of 4."""
     return (len(name) // 4 + 1) * 4
@@ -88,7 +122,10 @@ def _room(name: bytes) -> int:
 
 @lru_cache(maxsize=256)
 def _object_type(phase: int, room: int) -> np.dtype[np.void]:
-    """Return the layout of an object that begins `phase` bytes beyond a multiple of 8."""
+    """Return the layout of an object that begins `phase` bytes beyond a multiple of 8.
+
+    It ends before its mask and embedding.
+    """
     box = room + 24
     box += -(phase + box) % 8
     fields = {
@@ -110,14 +147,13 @@ def _object_type(phase: int, room: int) -> np.dtype[np.void]:
         'position_covariance': ('<9f8', box + 112),
         'counts': ('<3u4', box + 184),
         'times': ('<4u4', box + 196),
-        'lengths': ('<2u4', box + 212),  # of mask and embedding: none
     }
     return np.dtype(
         {
             'names': list(fields),
             'formats': [kind for kind, _ in fields.values()],
             'offsets': [offset for _, offset in fields.values()],
-            'itemsize': box + 220,
+            'itemsize': box + 212,
         }
     )
 

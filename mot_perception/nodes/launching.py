@@ -28,7 +28,7 @@ TABLE = 'launch/parameters.json'
 MOST_PARAMETER_BYTES = 1 << 20
 LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal']
 RESPAWN_DELAY = 2.0
-SHOWN = 'debug_image', 'markers'
+SHOWN = 'debug_image', 'masks', 'markers'
 """Topics of /tracker_node that the layout of RViz names."""
 
 TOPICS = {

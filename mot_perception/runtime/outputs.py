@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.bags.drawing import TrackPainter
-from mot_perception.messages.cdr import write_message
 from mot_perception.messages.cdr_layout import COUNT, LITTLE_ENDIAN, CdrLayout, text
 from mot_perception.messages.images import image_to_cdr
-from mot_perception.messages.mapping import ObjectExtras, name_of, tracked_frame_to_message
-from mot_perception.messages.tracks_cdr import header_values, tracked_frame_to_cdr
-from mot_perception.messages.typestore import TRACKS, message_classes
+from mot_perception.messages.mapping import ObjectExtras, name_of
+from mot_perception.messages.mask_rle import cells_of_pixels, track_runs
+from mot_perception.messages.tracks_cdr import header_values
 from mot_perception.types import NANOSECONDS, TrackState
 
 if TYPE_CHECKING:
@@ -26,28 +25,58 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mot_perception.config import StreamConfig
+    from mot_perception.trackers.contract import Tracker
     from mot_perception.types import TrackedFrame
+
+MOST_LABELS = 2**16 - 1
 
 _HEADER = CdrLayout('iIs')
 
 
-def tracked_objects(
-    tracked: TrackedFrame,
-    class_names: Sequence[str] = (),
-    embeddings: Sequence[NDArray[np.float32]] | None = None,
-) -> bytes:
-    """Return a `mot_perception/TrackedObjectArray`.
+def object_extras(
+    tracked: TrackedFrame, tracker: Tracker, stream: StreamConfig
+) -> ObjectExtras | None:
+    """Return what the settings want to be published of each object beside its numbers.
 
     Args:
         tracked: What the tracker said of the frame.
-        class_names: Name of class 0, 1, ….
-        embeddings: Vector of each track, empty where there is none; None: they are not published.
+        tracker: It, still at that frame.
+        stream: The settings.
     """
-    if embeddings is None:
-        return tracked_frame_to_cdr(tracked, class_names)
-    extras = ObjectExtras(embedding=embeddings)
-    message = tracked_frame_to_message(tracked, message_classes(), class_names, extras)
-    return write_message(message, TRACKS)
+    if not (stream.publish_masks or stream.publish_embeddings):
+        return None
+    return ObjectExtras(
+        track_runs(tracked) if stream.publish_masks else None,
+        tracker.appearance_of(tracked.tracks.id) if stream.publish_embeddings else None,
+    )
+
+
+def mask_image(tracked: TrackedFrame) -> bytes:
+    """Return who is where: a `sensor_msgs/Image` of the frame's size, 16UC1.
+
+    A pixel of nobody is 0, one of a track is its id; after 65535 labels begin again at 1:
+    (id − 1) mod 65535 + 1. Where masks overlap, the object with the smallest depth is in front;
+    objects of unknown depth are behind all others; of equal ones the later row is in front.
+
+    Raises:
+        ValueError: The frame has no masks.
+    """
+    frame, tracks, masks = tracked.frame, tracked.tracks, tracked.masks
+    if masks is None:
+        raise ValueError('the frame has no masks')
+    labels = ((tracks.id - 1) % MOST_LABELS + 1).tolist()
+    detection = tracks.detection.tolist()
+    _, height, width = masks.shape
+    cells = np.zeros((height, width), np.uint16)
+    far = np.where(np.isnan(tracks.depth), np.inf, tracks.depth)
+    for row in np.argsort(-far, kind='stable').tolist():
+        if detection[row] >= 0:
+            cells[masks[detection[row]]] = labels[row]
+    rows = cells_of_pixels(frame.height, height)
+    columns = cells_of_pixels(frame.width, width)
+    pixels = cells.take(columns, 1).take(rows, 0)  # a tenth of the time of cells[:, columns][rows]
+    return image_to_cdr(pixels, '16UC1', frame.stamp_ns, frame.frame_id)
 
 
 _DETECTION = CdrLayout('iIs I sd 7d 36d 2dd2d s')

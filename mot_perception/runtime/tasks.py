@@ -11,11 +11,17 @@ from mot_perception.messages.cdr import write_message
 from mot_perception.messages.detections import detections_to_message
 from mot_perception.messages.images import image_to_cdr
 from mot_perception.messages.mapping import header_of
+from mot_perception.messages.tracks_cdr import tracked_frame_to_cdr
 from mot_perception.messages.typestore import DETECTIONS, message_classes
 from mot_perception.pipeline import Pipeline
 from mot_perception.runtime.annotations import image_annotations
 from mot_perception.runtime.markers import Markers
-from mot_perception.runtime.outputs import DebugImage, matched_detections, tracked_objects
+from mot_perception.runtime.outputs import (
+    DebugImage,
+    mask_image,
+    matched_detections,
+    object_extras,
+)
 from mot_perception.runtime.topics import OUTPUTS
 from mot_perception.types import TrackState
 
@@ -102,7 +108,7 @@ class TrackTask(FrameTask):
     ) -> None:
         self._pipeline = Pipeline(config, models)
         self._annotation_metadata = annotation_metadata
-        self._with_embeddings = config.stream.publish_embeddings
+        self._stream = config.stream
         from_outside = config.detector.backend == 'topic'
         self._names = classes.names if from_outside else models.class_names
         self._sees = (
@@ -127,10 +133,8 @@ class TrackTask(FrameTask):
         tracked = replace(self._pipeline.step(frame, detections), dropped_frames=dropped)
         self.resets = tracked.reset_count
         self.objects = int((tracked.tracks.state == TrackState.CONFIRMED).sum())
-        embeddings = None
-        if self._with_embeddings:
-            embeddings = self._pipeline.tracker.appearance_of(tracked.tracks.id)
-        yield 'tracks', tracked_objects(tracked, self._names, embeddings)
+        extras = object_extras(tracked, self._pipeline.tracker, self._stream)
+        yield 'tracks', tracked_frame_to_cdr(tracked, self._names, extras)
         if 'detections' in listened:
             yield 'detections', matched_detections(tracked, self._names)
         if 'annotations' in listened:
@@ -140,6 +144,8 @@ class TrackTask(FrameTask):
             )
         if 'markers' in listened and tracked.depth_is_metric:
             yield 'markers', self._markers(tracked, self._names)
+        if 'masks' in listened and tracked.masks is not None:
+            yield 'masks', mask_image(tracked)
         if 'debug_image' in listened and frame.image is not None:
             yield 'debug_image', self._debug_image(tracked)
 

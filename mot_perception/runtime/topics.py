@@ -57,6 +57,7 @@ OUTPUTS: dict[Task, dict[str, Topic]] = {
         'detections': Topic('~/detections', DETECTIONS),
         'annotations': Topic('~/annotations', ANNOTATIONS),
         'markers': Topic('~/markers', MARKERS),
+        'masks': Topic('~/masks', IMAGE, sensor=True),
         'debug_image': Topic('~/debug_image', IMAGE, sensor=True),
     },
     'detect': {'detections': Topic('detections', DETECTIONS)},

@@ -171,6 +171,49 @@ def test_trail_follows_the_feet():
     assert (gone[:400] == 50).all()
 
 
+def test_an_outline_goes_round_the_mask():
+    mask = np.zeros((1, 54, 96), np.bool_)
+    mask[0, 25:35, 24:36] = True  # a cell is 10×10 pixels
+    tracked = tracked_at(0, (3, 1, [200, 200, 400, 400]), size=(960, 540))
+    canvas = paint(replace(tracked, masks=mask))
+    for row in (250, 349):
+        near = max(
+            share_on_line(canvas, colour_of(3), row + off, (250, 350)) for off in (-1, 0, 1)
+        )
+        assert near > 0.95
+    assert (canvas[265:335, 255:345] == 50).all()  # within
+    assert (canvas[205:240, 205:395] == 50).all()  # between it and the box
+    half = np.full((270, 480, 3), 50, np.uint8)  # of half the size: where it is there
+    TrackPainter().paint(half, replace(tracked, masks=mask))
+    assert (half[133:167, 128:172] == 50).all()
+    assert (half[124:127, 130:170] != 50).any()
+
+
+@pytest.mark.parametrize('masks', [np.zeros((1, 9, 16), np.bool_), None])
+def test_where_there_is_no_mask_nothing_changes(masks):
+    tracked = tracked_at(0, (3, 1, [200, 200, 400, 400]), size=(960, 540))
+    np.testing.assert_array_equal(paint(replace(tracked, masks=masks)), paint(tracked))
+
+
+def test_a_predicted_box_has_no_outline():
+    tracked = tracked_at(0, (3, 2, [200, 200, 400, 400]), size=(960, 540))
+    unseen = replace(tracked.tracks, detection=np.array([-1]))
+    unseen = replace(tracked, tracks=unseen, masks=np.ones((1, 9, 16), np.bool_))
+    np.testing.assert_array_equal(paint(unseen), paint(tracked))
+
+
+@pytest.mark.parametrize('shape', [(18, 32), (54, 96), (1620, 1620)])
+def test_masks_of_any_grid_are_outlined(shape):
+    tracked = tracked_at(0, (3, 1, [200, 200, 400, 400]), size=(960, 540))
+    masks = np.zeros((1, *shape), np.bool_)
+    masks[:, shape[0] // 3 :] = True
+    canvas = paint(replace(tracked, masks=masks))
+    line = [share_on_line(canvas, colour_of(3), 180 + off, (450, 700)) for off in (-1, 0, 1)]
+    assert max(line) > 0.95
+    assert (canvas[:170] == 50).all()
+    assert (canvas[190:530, 450:950] == 50).all()
+
+
 @pytest.mark.parametrize(
     'box',
     [

@@ -22,6 +22,7 @@ def test_rviz():
     topics = {it['Topic']['Value']: it['Class'] for it in displays if 'Topic' in it}
     assert topics == {
         '/tracker_node/debug_image': 'rviz_default_plugins/Image',
+        '/tracker_node/masks': 'rviz_default_plugins/Image',
         '/tracker_node/markers': 'rviz_default_plugins/MarkerArray',
     }
     assert topics.keys() <= OWN

@@ -21,11 +21,13 @@ from mot_perception.messages.detections import (
 )
 from mot_perception.messages.images import COLOUR, decode_depth, decode_image
 from mot_perception.messages.mapping import (
+    ObjectExtras,
     camera_info_message,
     camera_model,
     message_to_tracked_frame,
     tracked_frame_to_message,
 )
+from mot_perception.messages.mask_rle import decode_runs, run_lengths
 from mot_perception.messages.pictures import (
     decode_compressed_depth,
     decode_compressed_image,
@@ -67,7 +69,10 @@ def image(encoding, data, step=0, height=6, width=8):
 def tracks():
     boxes = Detections.of(np.array([[0, 0, 9, 9], [20, 20, 40, 40]]), np.array([0.9, 0.8]))
     frame = Frame(10**9, 0, 640, 480, camera=CAMERA)
-    return tracked_frame_to_message(SelfTrEncMotTracker().update(frame, boxes), MAKE, ['person'])
+    tracked = SelfTrEncMotTracker().update(frame, boxes)
+    masks = np.tri(3, dtype=np.bool_)[None].repeat(len(tracked.tracks), 0)
+    extras = ObjectExtras(run_lengths(masks, 640, 480))
+    return tracked_frame_to_message(tracked, MAKE, ['person'], extras)
 
 
 def detections():
@@ -109,6 +114,8 @@ def read_detections(message):
 
 def read_tracks(message):
     assert len(message_to_tracked_frame(message).tracks) == len(message.objects)
+    for found in message.objects:
+        decode_runs(found.mask_rle, message.image_width, message.image_height, 'topic')
 
 
 PNG, RVL = '16UC1; compressedDepth png', '32FC1; compressedDepth rvl'

@@ -118,6 +118,26 @@ def test_direct_bytes_equal_the_serialised_message(n, seed, frame_id, names, met
     assert tracked_frame_to_cdr(tracked, names) == expected
 
 
+@st.composite
+def extras_of(draw, n):
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    masks = [rng.integers(0, 2**32, rng.integers(0, 4), np.uint32) for _ in range(n)]
+    vectors = [rng.normal(size=rng.integers(0, 4)).astype(np.float32) for _ in range(n)]
+    matrix = rng.normal(size=(n, 5)).astype(np.float32)
+    return ObjectExtras(
+        draw(st.sampled_from([None, masks])), draw(st.sampled_from([None, vectors, matrix]))
+    )
+
+
+@given(st.data(), st.integers(0, 6))
+def test_direct_bytes_with_masks_and_embeddings(data, n):
+    names = data.draw(st.lists(st.text(max_size=9), max_size=5))
+    tracked, extras = tracked_of(n), data.draw(extras_of(n))
+    message = tracked_frame_to_message(tracked, message_classes(), names, extras)
+    expected = bytes(typestore().serialize_cdr(message, TRACKS, little_endian=True))
+    assert tracked_frame_to_cdr(tracked, names, extras) == expected
+
+
 def test_positions_are_told_where_they_are_known():
     tracks = tracks_of(3)
     tracks.position[:] = [[1, 2, 3], [np.nan] * 3, [4, 5, 6]]

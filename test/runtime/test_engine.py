@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mot_perception.config import Config
 from mot_perception.messages.cdr import read_message
+from mot_perception.messages.mask_rle import decode_runs
 from mot_perception.messages.typestore import DETECTIONS, IMAGE, TRACKS
 from mot_perception.models import Models, load_models
 from mot_perception.pipeline import Pipeline
@@ -321,6 +322,84 @@ def test_embeddings_are_published_on_request():
     assert [np.linalg.norm(it.embedding) for it in objects] == pytest.approx([1, 1], abs=1e-5)
 
 
+WITH_MASKS = {'depth': {'backend': 'topic'}, 'masks': {'backend': 'depth'}}
+
+
+def feed_depth(engine: Engine, world: World, camera: str = '') -> None:
+    """Two people at 2 m before a wall at 5 m."""
+    before = sum(output == 'tracks' for _, output, _ in world.sent)
+    for number, (ms, xyxy) in enumerate(walk(3)):
+        depth = np.full((48, 64), 5.0, np.float32)
+        for left, top, right, bottom in xyxy:
+            depth[top:bottom, left:right] = 2.0
+        engine.receive(camera, 'image', image(ms))
+        engine.receive(camera, 'depth', image(ms, depth, '32FC1'))
+        engine.receive(camera, 'detections', boxes(ms, xyxy))
+        world.wait(before + number + 1)
+
+
+def last_of(world: World, output: str, camera: str = '') -> bytes:
+    return [data for owner, name, data in world.sent if (owner, name) == (camera, output)][-1]
+
+
+def test_masks_are_published_for_listeners():
+    world = World({'masks'})
+    engine = engine_of(world, **WITH_MASKS)
+    engine.start()
+    feed_depth(engine, world)
+    world.wait(3, 'masks')
+    engine.stop()
+    picture = read_message(last_of(world, 'masks'), IMAGE)
+    objects = read_message(last_of(world, 'tracks'), TRACKS)
+    assert picture.header == objects.header
+    pixels = picture.data.view('<u2').reshape(48, 64)
+    assert (pixels[20, 12], pixels[20, 53], pixels[20, 30]) == (1, 2, 0)
+    assert all(len(it.mask_rle) == 0 for it in objects.objects)  # not asked for
+
+
+def test_nobody_listens_and_no_masks_are_drawn(world, monkeypatch):
+    def never(*_):
+        raise AssertionError('nobody wants it')
+
+    monkeypatch.setattr('mot_perception.runtime.tasks.mask_image', never)
+    monkeypatch.setattr('mot_perception.runtime.outputs.track_runs', never)
+    engine = engine_of(world, **WITH_MASKS)
+    engine.start()
+    feed_depth(engine, world)
+    engine.stop()
+    assert not world.lines
+
+
+def test_without_masks_their_topic_is_silent():
+    world = World({'masks'})
+    engine = engine_of(world)
+    engine.start()
+    feed(engine, world, 3)
+    engine.stop()
+    assert {output for _, output, _ in world.sent} == {'tracks'}
+    assert not world.lines
+
+
+def test_run_lengths_of_several_cameras():
+    world = World({'masks'})
+    engine = engine_of(
+        world, **WITH_MASKS, stream={'cameras': ['front', 'rear'], 'publish_masks': True}
+    )
+    engine.start()
+    for camera in ('front', 'rear'):
+        feed_depth(engine, world, camera)
+    world.wait(6, 'masks')
+    engine.stop()
+    for camera in ('front', 'rear'):
+        array = read_message(last_of(world, 'tracks', camera), TRACKS)
+        pixels = read_message(last_of(world, 'masks', camera), IMAGE).data.view('<u2')
+        assert [it.id for it in array.objects] == [1, 2]
+        for found in array.objects:
+            mask = decode_runs(found.mask_rle, array.image_width, array.image_height)
+            np.testing.assert_array_equal(mask, pixels.reshape(48, 64) == found.id)
+            assert mask.any()
+
+
 def test_silence_is_told():
     world = World()
     engine = engine_of(world, stream={'stale_after': 1e-9})
@@ -347,8 +426,8 @@ def damaged(draw):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(damaged(), max_size=10))
 def test_nothing_that_a_topic_carries_brings_it_down(messages):
-    world = World({'detections', 'annotations', 'markers', 'debug_image'})
-    engine = engine_of(world, depth={'backend': 'topic'}, masks={'backend': 'depth'})
+    world = World({'detections', 'annotations', 'markers', 'masks', 'debug_image'})
+    engine = engine_of(world, **WITH_MASKS, stream={'publish_masks': True})
     engine.start()
     for role, data in messages:
         engine.receive('', role, data)

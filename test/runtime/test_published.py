@@ -14,18 +14,24 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 import mot_perception.messages
 from mot_perception.bags.drawing import colour_of
+from mot_perception.config import StreamConfig
 from mot_perception.messages.detections import ClassIndex, message_to_detections
 from mot_perception.messages.images import decode_image
+from mot_perception.messages.mapping import ObjectExtras
+from mot_perception.messages.mask_rle import run_lengths
+from mot_perception.messages.tracks_cdr import tracked_frame_to_cdr
 from mot_perception.messages.typestore import DETECTIONS, IMAGE, TRACKS, typestore
 from mot_perception.runtime.annotations import image_annotations
 from mot_perception.runtime.markers import Markers
 from mot_perception.runtime.outputs import (
     DebugImage,
     diagnostics_message,
+    mask_image,
     matched_detections,
-    tracked_objects,
+    object_extras,
 )
 from mot_perception.runtime.topics import ANNOTATIONS, MARKERS
+from mot_perception.trackers.selftrencmot import SelfTrEncMotTracker
 from mot_perception.types import CameraModel, Frame, TrackedFrame, Tracks, TrackState
 
 CAMERA = CameraModel(640, 480, 500, 500, 320, 240)
@@ -74,7 +80,7 @@ def read(data, msgtype):
 
 
 WRITERS = {
-    TRACKS: tracked_objects,
+    TRACKS: tracked_frame_to_cdr,
     DETECTIONS: matched_detections,
     ANNOTATIONS: image_annotations,
     MARKERS: lambda tracked, names: Markers()(tracked, names),
@@ -116,14 +122,96 @@ class TestEmbeddings:
     def test_each_object_has_its_own(self):
         vectors = [np.array([0.6, 0.8], np.float32), np.empty(0, np.float32)]
         tracked = tracked_of([CONFIRMED, COASTING])
-        message = read(tracked_objects(tracked, NAMES, vectors), TRACKS)
+        extras = ObjectExtras(embedding=vectors)
+        message = read(tracked_frame_to_cdr(tracked, NAMES, extras), TRACKS)
         np.testing.assert_array_equal(message.objects[0].embedding, vectors[0])
         assert len(message.objects[1].embedding) == 0
 
     def test_else_the_message_is_the_same(self):
         tracked = tracked_of([CONFIRMED] * 3)
         nothing = [np.empty(0, np.float32)] * 3
-        assert tracked_objects(tracked, NAMES, nothing) == tracked_objects(tracked, NAMES)
+        extras = ObjectExtras(embedding=nothing)
+        assert tracked_frame_to_cdr(tracked, NAMES, extras) == tracked_frame_to_cdr(tracked, NAMES)
+
+
+def masked(states, masks, depth, **columns):
+    tracked = changed(tracked_of(states), depth=np.array(depth, np.float64), **columns)
+    return replace(tracked, masks=masks, frame=replace(tracked.frame, width=6, height=4))
+
+
+class TestExtras:
+    def masked(self):
+        masks = np.random.default_rng(0).random((3, 4, 4)) < 0.5
+        return masked([CONFIRMED, COASTING, CONFIRMED], masks, [1, np.nan, 2])
+
+    def test_are_made_where_they_are_wanted(self):
+        tracker = SelfTrEncMotTracker()
+        assert object_extras(self.masked(), tracker, StreamConfig()) is None
+        extras = object_extras(self.masked(), tracker, StreamConfig(publish_embeddings=True))
+        assert extras.mask_rle is None
+        assert [len(vector) for vector in extras.embedding] == [0, 0, 0]
+        extras = object_extras(self.masked(), tracker, StreamConfig(publish_masks=True))
+        assert extras.embedding is None
+        first, _, third = run_lengths(self.masked().masks, 6, 4)
+        found = [runs.tolist() for runs in extras.mask_rle]
+        assert found == [first.tolist(), [], third.tolist()]
+
+
+def owners(tracked):
+    """Who is seen in each pixel, one pixel after the other."""
+    tracks, frame, masks = tracked.tracks, tracked.frame, tracked.masks
+    picture = np.zeros((frame.height, frame.width), np.uint16)
+    depth_or_far = np.where(np.isnan(tracks.depth), np.inf, tracks.depth)
+    for y in range(frame.height):
+        for x in range(frame.width):
+            nearest = np.inf
+            cell = (
+                (2 * y + 1) * masks.shape[1] // (2 * frame.height),
+                (2 * x + 1) * masks.shape[2] // (2 * frame.width),
+            )
+            for identity, detection, depth in zip(
+                tracks.id, tracks.detection, depth_or_far, strict=True
+            ):
+                if detection >= 0 and masks[detection][cell] and depth <= nearest:
+                    nearest = depth
+                    picture[y, x] = identity
+    return picture
+
+
+class TestMaskImage:
+    @given(st.data())
+    def test_shows_who_is_in_front(self, data):
+        n = data.draw(st.integers(0, 4))
+        rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+        states = data.draw(
+            st.lists(st.sampled_from([CONFIRMED, COASTING]), min_size=n, max_size=n)
+        )
+        depth = data.draw(
+            st.lists(st.sampled_from([1, 2, 2.5, np.nan, np.inf]), min_size=n, max_size=n)
+        )
+        masks = rng.random((n, rng.integers(1, 6), rng.integers(1, 6))) < 0.5
+        tracked = masked(states, masks, depth)
+        message = read(mask_image(tracked), IMAGE)
+        header = message.header
+        assert (header.stamp.sec, header.stamp.nanosec, header.frame_id) == (5, 7, 'optical')
+        assert (message.encoding, message.width, message.height) == ('16UC1', 6, 4)
+        np.testing.assert_array_equal(message.data.view('<u2').reshape(4, 6), owners(tracked))
+
+    def test_identities_beyond_16_bits_begin_again(self):
+        masks = np.eye(4, dtype=np.bool_)[:, None]
+        ids = np.array([65535, 65536, 65537, 2**32 - 1])
+        tracked = masked([CONFIRMED] * 4, masks, [1] * 4, id=ids)
+        tracked = replace(tracked, frame=replace(tracked.frame, width=4, height=1))
+        pixels = read(mask_image(tracked), IMAGE).data.view('<u2')
+        assert pixels.tolist() == [65535, 1, 2, 65535]
+
+    def test_is_empty_where_nobody_is(self):
+        tracked = masked([], np.zeros((0, 3, 3), np.bool_), [])
+        assert not read(mask_image(tracked), IMAGE).data.any()
+
+    def test_needs_masks(self):
+        with pytest.raises(ValueError, match='no masks'):
+            mask_image(tracked_of([CONFIRMED]))
 
 
 class TestDetections:

@@ -19,7 +19,7 @@ from mot_perception.bags.tracks_bag import read_tracks
 from mot_perception.cli.replay import replay
 from mot_perception.cli.scene import scene
 from mot_perception.config import load_config
-from mot_perception.messages.cdr import read_message
+from mot_perception.messages.cdr import read_message, write_message
 from mot_perception.messages.typestore import TRACKS
 from mot_perception.models import load_models
 from mot_perception.runtime.engine import Engine
@@ -36,7 +36,7 @@ detector: {{backend: topic}}
 depth: {{backend: {depth}}}
 masks: {{backend: {masks}}}
 appearance: {{backend: stripes}}
-stream: {{queue: 200}}
+stream: {{queue: 200, publish_masks: true, publish_embeddings: true}}
 output: {{video: false, report: false}}
 """
 
@@ -76,8 +76,16 @@ def test_node_equals_replay(recording, tmp_path, depth, masks):
                 getattr(expected.tracks, column.name),
                 err_msg=column.name,
             )
-    names = {it.class_name for it in read_message(world.sent[-1][2], TRACKS).objects}
     with BagFile(tmp_path / 'out' / 'tracks') as bag:
-        (connection,) = bag.connections
-        last = [raw for _, _, raw in bag.messages([connection])][-1]
-        assert {it.class_name for it in bag.decode(last, connection).objects} == names
+        recorded = [untimed(raw) for _, _, raw in bag.messages(bag.connections)]
+    assert [untimed(data) for _, _, data in world.sent] == recorded
+    objects = read_message(world.sent[-1][2], TRACKS).objects
+    assert any(len(it.mask_rle) for it in objects) == (masks == 'depth')
+    assert all(len(it.embedding) for it in objects)
+
+
+def untimed(data):
+    """Return a message of tracks without the time that it took."""
+    message = read_message(data, TRACKS)
+    message.processing_time.sec = message.processing_time.nanosec = 0
+    return write_message(message, TRACKS)
