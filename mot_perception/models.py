@@ -144,6 +144,20 @@ def _load_detector(config: DetectorConfig, models: ModelsConfig) -> Detector | N
             pixels=config.pixels,
             classes=classes,
         )
+    if config.backend == 'onnx':
+        _require('onnxruntime', extra='onnx')
+        from mot_perception.perception.onnx_detector import OnnxDetector
+
+        return OnnxDetector(
+            config.model,
+            device=models.device,
+            score=config.score,
+            overlap=config.overlap,
+            height=config.height,
+            width=config.width,
+            pixels=config.pixels,
+            classes=classes,
+        )
     if config.backend == 'transformers':
         _require('torch', 'transformers')
         from mot_perception.perception.transformers_detector import TransformersDetector
@@ -164,6 +178,11 @@ def _load_depth(config: DepthConfig, models: ModelsConfig) -> DepthEstimator | N
         from mot_perception.perception.transformers_depth import TransformersDepth
 
         return TransformersDepth(config.model, device=models.device, half=models.half)
+    if config.backend == 'native':
+        _require('torch')
+        from mot_perception.perception.native_depth_pro import NativeDepthPro
+
+        return NativeDepthPro(config.model, device=models.device, half=models.half)
     return None
 
 
@@ -177,6 +196,11 @@ def _load_masks(config: MasksConfig, models: ModelsConfig, cameras: int) -> Mask
         return Sam2Masks(
             config.model, device=models.device, half=models.half, remembered=2 * cameras
         )
+    if config.backend == 'native':
+        _require('torch')
+        from mot_perception.perception.native_sam2 import NativeSam2
+
+        return NativeSam2(config.model, device=models.device, half=models.half)
     return None
 
 
@@ -204,12 +228,17 @@ def _load_appearance(config: AppearanceConfig, models: ModelsConfig) -> Appearan
         from mot_perception.perception.transformers_appearance import TransformersAppearance
 
         return TransformersAppearance(config.model, device=models.device, half=models.half)
+    if config.backend == 'native':
+        _require('torch')
+        from mot_perception.perception.native_fastreid import NativeFastReid
+
+        return NativeFastReid(config.model, device=models.device, half=models.half)
     return None
 
 
-def _require(*libraries: str) -> None:
+def _require(*libraries: str, extra: str = 'models') -> None:
     for library in libraries:
         if find_spec(library) is None:
             raise UserError(
-                f'{library}: not installed; run "pip install \'mot_perception[models]\'"'
+                f'{library}: not installed; run "pip install \'mot_perception[{extra}]\'"'
             )
