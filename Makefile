@@ -48,12 +48,12 @@ $(BIN)/python:
 # files; without its dependencies it works beside opencv-python-headless.
 $(VENV)/.run: $(PACKAGING) | $(BIN)/python
 	@echo 'Installing into $(VENV) (some minutes the first time) …'
-	$(PIP) --editable '.[evaluation]'
+	$(PIP) --editable '.[evaluation,models]'
 	$(PIP) --no-deps trackeval
 	@touch $@
 
 $(VENV)/.develop: $(VENV)/.run
-	$(PIP) --editable '.[evaluation,lap,live,models,dev]'
+	$(PIP) --editable '.[evaluation,lap,live,models,onnx,training,dev]'
 	@touch $@
 
 # supervision asks for opencv-python, as trackeval does.
