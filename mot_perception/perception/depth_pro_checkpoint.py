@@ -34,6 +34,8 @@ PREPROCESSING: dict[str, Any] = {
     'image_std': [0.5, 0.5, 0.5],
 }
 """Bilinear, without regard to the aspect; RGB from −1 to 1."""
+TERMS = ', for research only'
+"""What Apple's licence of the published weights (AMLR) allows, for people."""
 NOT_NEEDED = '.fc_norm.'
 """A layer that the encoders do not apply; Apple's own program lets it be missing, too."""
 

@@ -43,7 +43,7 @@ class NativeDepthPro:
         path = Path(file).expanduser()
         weights = read_weights(path)
         precision = torch.half if half and self._device.type == 'cuda' else torch.float32
-        self.name = f'depth_pro, {path.name} (sha256 {digest(path)[:8]})'
+        self.name = f'depth_pro, {path.name} (sha256 {digest(path)[:8]}), for research only'
         with calling('depth_pro'):
             settings = replace(details.DEFAULT_MONODEPTH_CONFIG_DICT, checkpoint_uri=None)
             network, self._transform = package.create_model_and_transforms(

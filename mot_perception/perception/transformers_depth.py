@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite, nan, pi, tan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,11 @@ import numpy as np
 
 from mot_perception.errors import UserError
 from mot_perception.perception.checkpoint import digest
-from mot_perception.perception.depth_pro_checkpoint import PREPROCESSING, load_depth_pro
+from mot_perception.perception.depth_pro_checkpoint import (
+    PREPROCESSING,
+    TERMS,
+    load_depth_pro,
+)
 from mot_perception.perception.device import choose_device
 from mot_perception.perception.network import LoadedNetwork, Network
 from mot_perception.perception.pixels import Preprocessing
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 
 SINGLE_FILES = '.pt', '.pth', '.safetensors'
 METRIC, DISPARITY, DEPTH_PRO = 'metric', 'disparity', 'depth_pro'
+NOT_COMMERCIAL = re.compile('depth.?anything.?v2.*(base|large|giant)', re.IGNORECASE)
+"""Names of weights that are published under CC-BY-NC-4.0; the small ones are under Apache-2.0."""
 FARTHEST = 100.0
 """Farthest over nearest relative depth: disparities near 0, the sky's, would be without bound."""
 DEPTH_PRO_RANGE = 1e-4, 1e4
@@ -39,6 +46,7 @@ class TransformersDepth:
 
     Attributes:
         metric: Whether estimates are in metres.
+        name: Its name, a part of the hash of its weights, and what they must not be used for.
 
     Raises:
         UserError: What is wrong with the files or the device, or nobody knows what the network's
@@ -49,7 +57,7 @@ class TransformersDepth:
         self._network = _load(model, device, half)
         self._output = _meaning(self._network.config, model)
         self.metric = self._output in {METRIC, DEPTH_PRO}
-        self.name = self._network.name
+        self.name = self._network.name + _terms(model, self._network.config)
 
     def estimate(self, image: NDArray[np.uint8], focal: float | None = None) -> Depth:
         """Return the depth of an H×W×3 BGR image, of its size; 0 where unknown.
@@ -90,6 +98,13 @@ def _load(model: str, device: str, half: bool) -> LoadedNetwork:
     module = load_depth_pro(file)
     name = f'{file.name} (sha256 {digest(file)[:8]})'
     return LoadedNetwork(module, Preprocessing.model_validate(PREPROCESSING), name, where, half)
+
+
+def _terms(model: str, config: Any) -> str:
+    """Return what weights with this name must not be used for, as far as that is known."""
+    if config.model_type == 'depth_pro':
+        return TERMS
+    return ', not for commercial use' if NOT_COMMERCIAL.search(Path(model).name) else ''
 
 
 def _meaning(config: Any, model: str) -> str:

@@ -162,7 +162,7 @@ def test_as_an_estimator(apples, tiny, file, monkeypatch, device):
     torch.save(apples, file)
     monkeypatch.setattr(module, 'published_config', lambda: tiny)
     estimator = depth.TransformersDepth(str(file), device=device, half=False)
-    assert estimator.name == f'depth_pro.pt (sha256 {depth.digest(file)[:8]})'
+    assert estimator.name == f'depth_pro.pt (sha256 {depth.digest(file)[:8]}), for research only'
     assert estimator.metric
     passed = []
     estimator._network._module.register_forward_hook(lambda *it: passed.append(it[1:]))

@@ -102,6 +102,7 @@ class TestDepthPro:
         assert depth.metric
         np.testing.assert_allclose(depth.map, np.full((4, 6), expected), rtol=1e-4)
         assert estimator.name.startswith('depth_pro, depth_pro.pt (sha256 ')
+        assert estimator.name.endswith(', for research only')
         assert (estimator.gpu_bytes() > 0) == device.startswith('cuda')
         estimator.close()
 

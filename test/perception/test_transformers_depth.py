@@ -112,6 +112,19 @@ def test_name_and_memory(metric, device):
     estimator.close()
 
 
+@pytest.mark.parametrize(
+    ('name', 'terms'),
+    [
+        ('depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf', ', not for commercial use'),
+        ('/models/depth_anything_v2_metric_vkitti_base', ', not for commercial use'),
+        ('depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf', ''),
+        ('LiheYoung/depth-anything-large-hf', ''),
+    ],
+)
+def test_what_weights_must_not_be_used_for(name, terms, metric):
+    assert module._terms(name, build(metric)._network.config) == terms
+
+
 def test_half_precision(metric, image, device):
     if not device.startswith('cuda'):
         pytest.skip('half precision is for GPUs: --device cuda')
