@@ -18,6 +18,7 @@ pytest.importorskip('tensorboard')
 import torch
 from safetensors import safe_open
 
+from mot_perception.cli.train_detector import detector
 from mot_perception.errors import UserError
 from mot_perception.perception.yolox_checkpoint import load_yolox
 from mot_perception.perception.yolox_input import trained_on
@@ -144,3 +145,19 @@ def test_two_processes_are_as_one(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / 'two') == pytest.approx(losses(tmp_path / 'alone'), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'said'),
+    [
+        ({'input': '100x100'}, 'multiples of 32'),
+        ({'input': '256'}, 'height×width'),
+        ({'size': 'micro'}, 'nano, tiny, s, m, l, x'),
+        ({'data': [Path('/nowhere')]}, '/nowhere'),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(tmp_path, wrong, said):
+    with pytest.raises(UserError, match=said) as told:
+        detector(out=tmp_path / 'run', **wrong)
+    assert '\n' not in str(told.value)
+    assert not (tmp_path / 'run').exists()
