@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 OPSET = 17
-"""Version of ONNX' operators: that of TensorRT 8.6 and ONNX Runtime 1.12, and any later one."""
+"""Version of ONNX' operators; ONNX Runtime knows it since 1.12."""
 BOX_TOLERANCE, BOX_SHARE = 0.1, 0.01
 """Pixels by which boxes may differ, and share of their numbers on top of that."""
 SCORE_TOLERANCE = 0.01
