@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mot_perception.errors import UserError
@@ -45,6 +46,9 @@ def save(folder: Path, step: int, kept: Mapping[str, Kept], about: Mapping[str, 
         step: Steps done.
         kept: What has a state, by name.
         about: Numbers and texts to remember.
+
+    Raises:
+        UserError: The disk refuses.
     """
     part = folder / 'unfinished'
     shutil.rmtree(part, ignore_errors=True)
@@ -52,7 +56,12 @@ def save(folder: Path, step: int, kept: Mapping[str, Kept], about: Mapping[str, 
     networks = {k: it for k, it in kept.items() if isinstance(it, torch.nn.Module)}
     for name, network in networks.items():
         tensors = {key: it.detach().contiguous() for key, it in network.state_dict().items()}
-        save_file(tensors, part / f'{name}.safetensors')
+        try:
+            save_file(tensors, part / f'{name}.safetensors')
+        except SafetensorError as error:  # what the operating system says is within
+            raise UserError(
+                f'{folder}: cannot be written ({error}); the checkpoint before is kept'
+            ) from None
     others = {name: it.state_dict() for name, it in kept.items() if name not in networks}
     torch.save({'kept': others, 'about': json.dumps(dict(about))}, part / STATE)
     for file in part.iterdir():

@@ -55,6 +55,10 @@ class ObjectBatch(NamedTuple):
     other: torch.Tensor
     pair: torch.Tensor
 
+    def to(self, device: torch.device) -> ObjectBatch:
+        """Return the same on a device."""
+        return ObjectBatch(*(tensor.to(device) for tensor in self))
+
 
 @dataclass(frozen=True)
 class _Indexed:

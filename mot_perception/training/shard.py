@@ -155,11 +155,18 @@ class Shard:
 
 
 def write_shard(file: Path, shard: Shard) -> None:
-    """Write a shard as safetensors; the file may be half there after a kill."""
+    """Write a shard as safetensors; the file may be half there after a kill.
+
+    Raises:
+        UserError: The disk refuses.
+    """
     arrays = {name: array for name, array in _arrays(shard).items() if name not in PARTS}
     for name in PARTS:
         arrays |= {f'{name}.{key}': array for key, array in _arrays(getattr(shard, name)).items()}
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, file)
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, file)
+    except SafetensorError as error:  # what the operating system says is within
+        raise UserError(f'{file}: cannot be written ({error}); choose another place') from None
     file.chmod(0o644)  # the library thinks of it as private
 
 

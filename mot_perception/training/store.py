@@ -113,6 +113,7 @@ class Store:
             shards: Its parts, each written before the next is asked for.
         """
         number = self._free_number()
+        self.folder.mkdir(parents=True, exist_ok=True)
         files, frames, objects, missing, last = [], 0, 0, 0, None
         for part, shard in enumerate(shards):
             file = self.folder / f'{number:05}-{part:03}.safetensors'
