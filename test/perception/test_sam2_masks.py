@@ -30,7 +30,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def masks(folder, device):
-    return sam2_masks.Sam2Masks(str(folder), device=device)
+    masks = sam2_masks.Sam2Masks(str(folder), device=device)
+    masks._at_once = 3  # less than there are boxes, and more than one on any device
+    return masks
 
 
 @pytest.fixture
@@ -211,10 +213,11 @@ def test_many_objects_go_through_in_parts(masks, encoded):
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, [150, 80], (500, 2))
     boxes = np.hstack([corner, corner + rng.uniform(5, 40, (500, 2))])
+    masks._at_once = 32
     found = masks.step(frame(0), frame(1), boxes)
     assert len(encoded) == 2
     assert found.current.shape == (500, CELLS, CELLS)
-    some = [0, sam2_masks.AT_ONCE - 1, sam2_masks.AT_ONCE, 333, 499]
+    some = [0, 31, 32, 333, 499]
     few = masks.step(frame(0), frame(1), boxes[some])
     np.testing.assert_array_equal(found.current[some], few.current)
     np.testing.assert_array_equal(found.previous[some], few.previous)
@@ -251,6 +254,7 @@ def test_what_is_reliable(masks, monkeypatch):
     previous[[0, 2, 3, 4], 5, 5] = True
     previous[5, 0, 0] = True
     Outlined(monkeypatch, current, previous)
+    masks._at_once = len(current)
     left_half = [0, 0, WIDTH / 2, HEIGHT]
     found = masks.step(frame(0), frame(1), np.array([left_half] * 6))
     np.testing.assert_array_equal(found.reliable, [True, False, False, False, False, True])
