@@ -10,9 +10,13 @@ import pytest
 
 pytest.importorskip('torch')
 
+import cv2
+import tiny_networks
 import torch
 from made_stores import CONFIG, rendered
+from safetensors.torch import load_file, save_file
 
+from mot_perception.bags.source import open_source
 from mot_perception.config import parse_config
 from mot_perception.depthseg.representation import cropped, full_frame
 from mot_perception.errors import UserError
@@ -198,3 +202,43 @@ def test_other_depth_is_another_recipe(tmp_path):
         stored(tmp_path, [rendered(frames=2)], config=other)
     recipe = json.loads((tmp_path / 'manifest.json').read_text())['recipe']
     assert recipe['models'] == {'masks': 'depth'}
+
+
+def mot_folder(folder):
+    """Write a rendered scene as a MOTChallenge sequence with images."""
+    (folder / 'img1').mkdir(parents=True)
+    (folder / 'gt').mkdir()
+    rows = []
+    for number, item in enumerate(rendered(frames=3), 1):
+        cv2.imwrite(str(folder / 'img1' / f'{number:06}.jpg'), item.frame.image)
+        for identity, (x1, y1, x2, y2) in zip(*vars_of(item.ground_truth), strict=True):
+            rows.append(f'{number},{identity},{x1},{y1},{x2 - x1},{y2 - y1},1,1,1')
+    (folder / 'gt' / 'gt.txt').write_text('\n'.join(rows))
+    (folder / 'seqinfo.ini').write_text('[Sequence]\nname=a\nframeRate=30\nseqLength=3\n')
+    return folder
+
+
+def vars_of(truth):
+    return truth.ids.tolist(), truth.xyxy.tolist()
+
+
+def test_depth_of_a_network_is_part_of_the_recipe(tmp_path):
+    """A MOTChallenge folder with images; the same network with other weights is refused."""
+    network = tiny_networks.depth_estimator(tmp_path / 'depth')
+    config = parse_config(
+        {
+            'depth': {'backend': 'transformers', 'model': str(network)},
+            'masks': {'backend': 'depth'},
+            'models': {'device': 'cpu'},
+        },
+        'test',
+    )
+    sequences = open_source(mot_folder(tmp_path / 'sequence'))
+    store, (shard,) = stored(tmp_path / 'store', sequences, config=config)
+    assert store.recipe['models']['depth'].startswith('depth (sha256 ')
+    assert len(shard) > 0
+    (file,) = network.glob('*.safetensors')
+    weights = {name: tensor + 0.01 for name, tensor in load_file(file).items()}
+    save_file(weights, file, {'format': 'pt'})
+    with pytest.raises(UserError, match=r'was made with models .*sha256 .*, not .*sha256'):
+        stored(tmp_path / 'store', sequences, config=config)

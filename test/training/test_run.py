@@ -20,6 +20,7 @@ from tiny_training import STEPS, TinyNetwork, log, train
 
 from mot_perception.errors import UserError
 from mot_perception.training.batch_norm import normalise_together
+from mot_perception.training.interrupts import patient
 from mot_perception.training.processes import Processes
 from mot_perception.training.run import random_of
 
@@ -70,6 +71,16 @@ def test_interrupted_run_keeps_its_last_step(tmp_path, whole):
     assert stopped.stderr.endswith('interrupted after step 7; go on with --resume\n')
     assert log(tmp_path / 'run') == whole[:8]  # seven steps, and a score after the fifth
     assert train(tmp_path / 'run', drop=0.5, resume=True) == whole
+
+
+def test_who_asks_twice_need_not_wait():
+    with patient() as wish:
+        assert not wish.asked
+        signal.raise_signal(signal.SIGTERM)
+        assert wish.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_two_processes_are_as_one(tmp_path):
