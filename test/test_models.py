@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import cv2
 import pytest
 import tiny_networks
+import tiny_sam2
 
 from mot_perception.config import Config
 from mot_perception.errors import UserError
 from mot_perception.models import Models, load_models
 from mot_perception.perception.people_detector import PeopleDetector
+from mot_perception.pipeline import Pipeline
 from mot_perception.scenes.scene import make_scene
+from mot_perception.types import Detections
 
 
 def config_of(**sections):
@@ -121,3 +125,65 @@ class TestNetworks:
             pytest.skip('there is a GPU')
         with pytest.raises(UserError, match=r"models\.device 'cuda'"):
             load_models(self.asked(detector, device='cuda'))
+
+
+class TestDepthSegmentation:
+    """Masks by SAM 2 and vectors by an encoder, from pixels to tracks."""
+
+    @pytest.fixture(scope='class')
+    def asked(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp('models')
+        pytest.importorskip('torch')
+        from mot_perception.depthseg.checkpoint import save_autoencoder
+        from mot_perception.depthseg.crop_autoencoder import CropAutoencoder
+
+        save_autoencoder(CropAutoencoder(), folder / 'crop.safetensors', {})
+        return {
+            'depth': {'backend': 'topic'},
+            'masks': {'backend': 'sam2', 'model': str(tiny_sam2.saved(folder / 'sam'))},
+            'depthseg': {'backend': 'encoder', 'model': str(folder / 'crop.safetensors')},
+        }
+
+    @pytest.mark.parametrize('prompts', ['detections', 'tracks'])
+    def test_from_pixels_to_tracks(self, asked, prompts, device):
+        asked = asked | {'masks': asked['masks'] | {'prompts': prompts}}
+        config = config_of(models={'device': device}, **asked)
+        models = load_models(config)
+        assert set(models.names) == {'detector', 'masks', 'depthseg'}
+        pipeline = Pipeline(config, models)
+        for shot in make_scene(figures=3, frames=4, width=320, height=180, seed=5):
+            tracked = pipeline.step(shot.frame, Detections.of(shot.boxes))
+        assert len(tracked.tracks) == len(shot.boxes)
+        assert tracked.masks.shape[0] == len(shot.boxes)
+        assert pipeline.tracker.tracklets.depthseg.shape[1] == 128
+        assert {'masks', 'depth-segmentation'} <= pipeline.timings.keys()
+        models.close()
+
+    def test_cues_are_off_where_images_or_depth_are_missing(self, asked):
+        pipeline = Pipeline(config_of(**asked))
+        shot = make_scene(figures=3, frames=1, width=320, height=180, seed=5)[0]
+        for lacking in ({'depth': None}, {'image': None}, {}, {'depth': None}):
+            tracked = pipeline.step(replace(shot.frame, **lacking), Detections.of(shot.boxes))
+            assert len(tracked.tracks) == len(shot.boxes)
+
+    @pytest.mark.parametrize(
+        ('section', 'library'),
+        [('masks', 'sam2'), ('depth', 'depth_pro'), ('appearance', 'fastreid')],
+    )
+    def test_packages_that_are_not_installed(self, section, library, monkeypatch):
+        pytest.importorskip('torch')
+        monkeypatch.setitem(sys.modules, library, None)
+        with pytest.raises(UserError, match=rf'^the package {library} is not installed: run'):
+            load_models(config_of(**{section: {'backend': 'native', 'model': 'weights.pt'}}))
+
+
+def test_onnx_runtime_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(UserError, match=r'onnxruntime: not installed.*mot_perception\[onnx\]'):
+        load_models(config_of(detector={'backend': 'onnx', 'model': 'a.onnx'}))
+
+
+def test_classes_that_a_detector_does_not_know():
+    assert load_models(config_of(detector={'classes': ['person']})).class_names == ('person',)
+    with pytest.raises(UserError, match=r"'dog' is no class of hog"):
+        load_models(config_of(detector={'classes': ['dog']}))

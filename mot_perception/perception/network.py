@@ -190,6 +190,7 @@ def _config(folder: Path, kind: Kind) -> Any:
         )
     except Exception as error:
         raise UserError(f'{where}: cannot be read ({_line(error)}); copy it again') from None
+    config._attn_implementation = None  # the usual one; a file could name code of the hub
     if getattr(config, 'max_depth', 1) is None:
         config.max_depth = 1  # as transformers read Depth Anything's published files once
     return config

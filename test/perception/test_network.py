@@ -199,3 +199,15 @@ class TestDevice:
         monkeypatch.setattr(loaded, '_module', full)
         with pytest.raises(UserError, match='memory of cpu does not suffice'):
             loaded([np.zeros((20, 20, 3), np.uint8)])
+
+
+def test_attention_of_the_hub_is_not_fetched(tmp_path):
+    """A config.json may name a kernel, which would be code to run."""
+    folder = tiny_networks.depth_estimator(tmp_path / 'far')
+    values = json.loads((folder / 'config.json').read_text())
+    for section in (values, values['backbone_config']):
+        section |= {'attn_implementation': 'some/kernel', '_attn_implementation': 'some/kernel'}
+    (folder / 'config.json').write_text(json.dumps(values))
+    config = Network(str(folder), 'depth estimation', 'cpu', half=False).config
+    for part in (config, config.backbone_config):
+        assert part._attn_implementation in {'eager', 'sdpa'}
