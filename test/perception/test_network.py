@@ -208,6 +208,8 @@ def test_attention_of_the_hub_is_not_fetched(tmp_path):
     for section in (values, values['backbone_config']):
         section |= {'attn_implementation': 'some/kernel', '_attn_implementation': 'some/kernel'}
     (folder / 'config.json').write_text(json.dumps(values))
+    from mot_perception.perception.network import Network
+
     config = Network(str(folder), 'depth estimation', 'cpu', half=False).config
     for part in (config, config.backbone_config):
         assert part._attn_implementation in {'eager', 'sdpa'}
