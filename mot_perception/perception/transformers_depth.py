@@ -7,8 +7,7 @@ from math import isfinite, nan, pi, tan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
+from torch.nn.functional import interpolate
 
 from mot_perception.errors import UserError
 from mot_perception.perception.checkpoint import digest
@@ -23,7 +22,9 @@ from mot_perception.perception.pixels import Preprocessing
 from mot_perception.perception.protocols import Depth
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
 SINGLE_FILES = '.pt', '.pth', '.safetensors'
 METRIC, DISPARITY, DEPTH_PRO = 'metric', 'disparity', 'depth_pro'
@@ -71,15 +72,15 @@ class TransformersDepth:
             UserError: The device's memory does not suffice, or the network cannot take the image.
         """
         output = self._network([image])
-        small = output.predicted_depth[0].float().cpu().numpy()
-        values: NDArray[np.float32] = cv2.resize(small, image.shape[1::-1]).astype(np.float32)
+        size = image.shape[:2]
+        values = interpolate(output.predicted_depth.float()[None], size, mode='bilinear')[0, 0]
         if self._output == DISPARITY:
             values = _from_disparity(values)
         elif self._output == DEPTH_PRO:
-            across = image.shape[1] / focal if focal else _across(float(output.field_of_view))
+            across = size[1] / focal if focal else _across(float(output.field_of_view))
             values = _from_depth_pro(values, across)
-        known = np.isfinite(values) & (values > 0)
-        return Depth(np.where(known, values, np.float32(0)).astype(np.float32), self.metric)
+        known = values.isfinite() & (values > 0)
+        return Depth(values.where(known, 0.0).cpu().numpy(), self.metric)
 
     def gpu_bytes(self) -> int:
         """Return the bytes that its weights take of a GPU."""
@@ -122,12 +123,11 @@ def _meaning(config: Any, model: str) -> str:
     )
 
 
-def _from_disparity(disparity: NDArray[np.float32]) -> NDArray[np.float32]:
+def _from_disparity(disparity: Tensor) -> Tensor:
     """Return relative depth, larger is farther; 0 where nothing is known."""
-    nearest = float(np.max(disparity, initial=0, where=np.isfinite(disparity)))
-    if nearest <= 0:
-        return np.zeros_like(disparity)
-    return np.reciprocal(np.maximum(disparity, np.float32(nearest / FARTHEST)))
+    nearest = disparity.where(disparity.isfinite(), 0.0).amax()
+    depth = disparity.clamp(min=nearest / FARTHEST).reciprocal()
+    return depth.where(nearest > 0, 0.0)
 
 
 def _across(degrees: float) -> float:
@@ -135,12 +135,11 @@ def _across(degrees: float) -> float:
     return 2 * tan(degrees * pi / 360) if isfinite(degrees) else nan
 
 
-def _from_depth_pro(inverse: NDArray[np.float32], across: float) -> NDArray[np.float32]:
+def _from_depth_pro(inverse: Tensor, across: float) -> Tensor:
     """Return metres of inverse depth that is for a view as wide as it is far.
 
     Args:
         inverse: What the network says, H×W.
         across: How wide the view is at distance 1: image width over focal length.
     """
-    low, high = map(np.float32, DEPTH_PRO_RANGE)
-    return np.asarray(np.reciprocal(np.clip(inverse * np.float32(across), low, high)))
+    return (inverse * across).clamp(*DEPTH_PRO_RANGE).reciprocal()

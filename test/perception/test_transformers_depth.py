@@ -136,14 +136,14 @@ def test_half_precision(metric, image, device):
 class TestDisparity:
     def test_by_hand(self):
         disparity = np.array([[4, 2, 1, 0.01, 0, -1, np.nan, np.inf]], np.float32)
-        depth = module._from_disparity(disparity)
+        depth = module._from_disparity(torch.from_numpy(disparity)).numpy()
         np.testing.assert_allclose(depth[0, :6], [0.25, 0.5, 1, 25, 25, 25])
         assert np.isnan(depth[0, 6])
         assert depth[0, 7] == 0
 
     @pytest.mark.parametrize('value', [0, -1, np.nan])
     def test_nothing_is_known(self, value):
-        assert (module._from_disparity(np.full((2, 3), value, np.float32)) == 0).all()
+        assert (module._from_disparity(torch.full((2, 3), float(value))) == 0).all()
 
 
 class TestDepthPro:
@@ -160,7 +160,7 @@ class TestDepthPro:
 
     def test_by_hand(self):
         """The same inverse depth means twice the distance where the focal length is twice."""
-        inverse = np.array([[0.5, 0.0, 1e9, -1, np.nan]], np.float32)
+        inverse = torch.tensor([[0.5, 0.0, 1e9, -1, math.nan]])
         width, degrees = 640, 60
         focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
         expected = [[focal / width / 0.5, 1e4, 1e-4, 1e4, np.nan]]
@@ -170,8 +170,8 @@ class TestDepthPro:
 
     @pytest.mark.parametrize('degrees', [0, -5, 180, 1e9])
     def test_no_lens_sees_so_much(self, degrees):
-        metres = module._from_depth_pro(np.ones((1, 2), np.float32), module._across(degrees))
-        assert np.isfinite(metres).all()
+        metres = module._from_depth_pro(torch.ones(1, 2), module._across(degrees))
+        assert metres.isfinite().all()
 
     @pytest.mark.parametrize('degrees', [math.nan, math.inf, -math.inf])
     def test_without_a_field_of_view_nothing_is_known(self, degrees):
