@@ -152,9 +152,18 @@ class Run:
             self._leaving = entered.pop_all()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Close what was opened; what was not saved is lost."""
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Close what was opened; what was not saved is lost.
+
+        Raises:
+            UserError: The memory of the GPU did not suffice.
+        """
         self._leaving.close()
+        if kind is not None and issubclass(kind, torch.OutOfMemoryError):
+            raise UserError(
+                f'{self.out}: the memory of {self.device} does not suffice; take a smaller batch '
+                'or half precision, or more processes with a GPU each'
+            ) from None
 
     def start(
         self, network: torch.nn.Module, optimiser: torch.optim.Optimizer, **kept: Kept

@@ -53,11 +53,15 @@ def split(stores: Sequence[Store], held_out: Sequence[Store], by: By, seed: int)
         seed: Of the choice.
 
     Raises:
-        UserError: They were made in different ways, are too few, damaged, or have no pairs.
+        UserError: They were made in different ways, are too few, damaged, or have no pairs; or a
+            sequence is in both.
     """
     every = [*stores, *held_out]
     _check_alike(every)
     learned, looked_at = _all(stores), _all(held_out)
+    known = {shard.sha256 for _, sequence in learned for shard in sequence.shards}
+    if both := [it for _, it in looked_at if any(shard.sha256 in known for shard in it.shards)]:
+        raise UserError(f'{both[0].name}: both learned from and held out; give other stores')
     if not held_out:
         learned, looked_at = _divided(learned, seed)
     form = every[0].form

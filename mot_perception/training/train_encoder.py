@@ -65,7 +65,7 @@ class EncoderTraining:
         Of the published ones: 12 epochs of 128 frame pairs (paper), 15 of 64 (release), float16.
         """
         values = {
-            'improved': {'epochs': 15, 'batch': 64, 'precision': 'bfloat16'},
+            'improved': {'epochs': 15, 'batch': 64, 'precision': 'float32'},
             'release': {'epochs': 15, 'batch': 64, 'precision': 'float16'},
             'paper': {'epochs': 12, 'batch': 128, 'precision': 'float16'},
         }[loss]

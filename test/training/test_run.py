@@ -55,12 +55,21 @@ def test_learns(tmp_path):
     assert all(line['again'] == pytest.approx(line['loss']) for line in lines)
 
 
-@pytest.mark.parametrize('after', [2, 11])
-def test_killed_run_goes_on_exactly(tmp_path, whole, after):
-    """Before the first checkpoint, and in the third epoch."""
-    killed = program(tmp_path / 'run', '--drop', 0.5, '--kill-after', after)
+def test_killed_run_goes_on_exactly(tmp_path, whole):
+    """In the third epoch, three steps after a checkpoint."""
+    killed = program(tmp_path / 'run', '--drop', 0.5, '--kill-after', 11)
     assert killed.returncode == -signal.SIGKILL
     assert len(log(tmp_path / 'run')) < len(whole)
+    assert train(tmp_path / 'run', drop=0.5, resume=True) == whole
+
+
+def test_run_that_breaks_off_before_any_checkpoint_starts_again(tmp_path, whole):
+    def break_off(now):
+        raise RuntimeError('power loss')
+
+    with pytest.raises(RuntimeError):
+        train(tmp_path / 'run', drop=0.5, on_step=break_off)
+    assert len(log(tmp_path / 'run')) == 1
     assert train(tmp_path / 'run', drop=0.5, resume=True) == whole
 
 
@@ -149,6 +158,16 @@ def test_checkpoint_of_other_contents_is_refused(tmp_path):
 def test_loss_that_is_no_number_ends_the_run(tmp_path):
     with pytest.raises(UserError, match='the loss of step 0 is nan'):
         train(tmp_path / 'run', fault=lambda total: total * float('nan'))
+
+
+def test_memory_that_does_not_suffice_is_told(tmp_path):
+    def too_much(total):
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB')
+
+    with pytest.raises(
+        UserError, match='the memory of cpu does not suffice; take a smaller batch'
+    ):
+        train(tmp_path / 'run', fault=too_much)
 
 
 def test_share_of_all_processes_is_the_whole():

@@ -120,8 +120,10 @@ def test_sequences_are_either_learned_from_or_held_out(tmp_path):
     assert len(data.held_out_names) == 2
     assert len(data.learned.neighbours()) == 4 * 5
     assert split([store], [], 'identity', 0).held_out_names == data.held_out_names
-    other = made_store(tmp_path / 'b', 1)
+    other = made_store(tmp_path / 'b', 1, noise=0.2)
     assert split([store], [other], 'identity', 0).held_out_names == ('s0',)
+    with pytest.raises(UserError, match='s0: both learned from and held out'):
+        split([store], [made_store(tmp_path / 'c', 1)], 'identity', 0)
     with pytest.raises(UserError, match='1 sequence is not enough to hold one out'):
         split([other], [], 'identity', 0)
 

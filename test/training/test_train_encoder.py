@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 def train(out, folder, loss='improved', *, epochs=2, batch=4, pairs='identity', **options):
     data = split([open_store(folder)], [], pairs, 0)
     settings = EncoderTraining.usual(loss, epochs=epochs, batch=batch, pairs=pairs)
-    return train_encoder(out, data, settings, device='cpu', **options)
+    return train_encoder(out, data, settings, **{'device': 'cpu', **options})
 
 
 def log(out):
@@ -187,10 +187,10 @@ def test_published_losses_end_without_reconstruction(tmp_path, folder, loss, mon
     assert read_about(tmp_path / 'encoder.safetensors')['epoch'] == '3'
 
 
-def test_faithful_network_learns_from_full_frames(tmp_path, monkeypatch):
+def test_faithful_network_learns_from_full_frames(tmp_path, monkeypatch, device):
     monkeypatch.setattr(full_frame_autoencoder, 'DIMENSION', 8)
     made_store(tmp_path / 'store', 2, form='full_frame', frames=3, objects=3)
-    train(tmp_path / 'run', tmp_path / 'store', 'release', batch=1)
+    train(tmp_path / 'run', tmp_path / 'store', 'release', batch=1, device=device)
     losses = [line['loss'] for line in log(tmp_path / 'run') if 'loss' in line]
     assert losses[-1] < losses[0]
 
@@ -230,7 +230,7 @@ def test_other_stores_are_refused_by_a_resumed_run(tmp_path, folder):
 def test_verbs_lead_from_a_bag_to_an_encoder(tmp_path, capsys):
     for seed in '12':
         bag = str(tmp_path / f'bag{seed}')
-        assert main(['scene', bag, '--people', '3', '--seconds', '0.2', '--seed', seed, '-q']) == 0
+        assert main(['scene', bag, '--people', '3', '--seconds', '0.1', '--seed', seed, '-q']) == 0
     (tmp_path / 'c.yaml').write_text('depth: {backend: topic}\nmasks: {backend: depth}\n')
     bags = [str(tmp_path / name) for name in ('bag1', 'bag2')]
     maps, run = str(tmp_path / 'maps'), str(tmp_path / 'run')
