@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mot_perception.cli.libraries import require
 from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 LARGEST = 4096
 """Pixels of an image's side."""
-NEEDED = {'torch': 'models', 'onnx': 'onnx', 'onnxruntime': 'onnx'}
-"""Libraries, and which extra brings them."""
 
 
 def export(
@@ -44,11 +42,7 @@ def export(
             two differ: then there is no file.
     """
     height, width = _sides(size)
-    for library, extra in NEEDED.items():
-        if find_spec(library) is None:
-            raise UserError(
-                f'{library}: not installed; run "pip install \'mot_perception[{extra}]\'"'
-            )
+    require(torch='models', onnx='onnx', onnxruntime='onnx')
     from mot_perception.bags.outputs import whole
     from mot_perception.perception.yolox_export import export_yolox
 

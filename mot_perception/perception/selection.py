@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
-from mot_perception.boxes import iou
 from mot_perception.types import Detections
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Selection:
         return found.select(suppress(found.xyxy, found.label, self.overlap))
 
 
+@njit(cache=True)
 def suppress(
     xyxy: NDArray[np.float64], label: NDArray[np.int32], overlap: float
 ) -> NDArray[np.intp]:
@@ -61,11 +62,25 @@ def suppress(
         label: N.
         overlap: IoU above which the worse of two boxes goes.
     """
-    left = np.arange(len(xyxy))
-    kept: list[int] = []
-    while len(left):
-        best, left = left[0], left[1:]
-        kept.append(best)
-        same = iou(xyxy[None, best], xyxy[left])[0] > overlap
-        left = left[~same | (label[left] != label[best])]
-    return np.array(kept, np.intp)
+    kept = np.empty(len(xyxy), np.intp)
+    count = 0
+    for row in range(len(xyxy)):
+        for better in kept[:count]:
+            if label[better] == label[row] and _iou(xyxy[better], xyxy[row]) > overlap:
+                break
+        else:
+            kept[count] = row
+            count += 1
+    return kept[:count]
+
+
+@njit(cache=True)
+def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the intersection over union of two boxes; 0 where the union is empty."""
+    wide = min(a[2], b[2]) - max(a[0], b[0])
+    high = min(a[3], b[3]) - max(a[1], b[1])
+    if wide <= 0 or high <= 0:
+        return 0.0
+    shared: float = wide * high
+    union: float = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union

@@ -18,7 +18,9 @@ import tiny_onnx
 import tiny_yolox
 from naive_boxes import alone
 
+from mot_perception.config import parse_config
 from mot_perception.errors import UserError
+from mot_perception.models import load_models
 from mot_perception.perception import onnx_network
 from mot_perception.perception.onnx_detector import OnnxDetector
 from mot_perception.perception.onnx_note import KEY
@@ -206,6 +208,13 @@ class TestYoloxByOthers:
         np.testing.assert_allclose(found.xyxy, 2 * expected[:, :4], rtol=1e-4, atol=1e-3)
         np.testing.assert_array_equal(found.label, expected[:, 5])
         assert detector.class_names == ('0', '1', '2')
+
+    def test_no_objects(self, tmp_path):
+        said = self.decoded(self.cells())
+        said[:, 4] = 0.01
+        file = tiny_onnx.write(tmp_path / 'it.onnx', {'output': said[None]})
+        (found,) = OnnxDetector(str(file), device='cpu').detect([np.zeros((9, 9, 3), np.uint8)])
+        assert found.xyxy.shape == (0, 4)
 
     @pytest.mark.parametrize(('classes', 'last'), [(1, 'person'), (80, 'toothbrush')])
     def test_class_names(self, classes, last, tmp_path):
@@ -525,3 +534,39 @@ class TestDevice:
         assert asked[0] == [('CUDAExecutionProvider', {'device_id': 1}), 'CPUExecutionProvider']
         OnnxDetector(str(file), device='auto')
         assert capfd.readouterr() == ('', '')
+
+
+class TestConfigured:
+    def load(self, model, device='cpu', **detector):
+        sections = {'detector': {'backend': 'onnx', 'model': str(model), **detector}}
+        return load_models(parse_config({**sections, 'models': {'device': device}}, 'test'))
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        return tiny_onnx.write(tmp_path / 'it.onnx', {'output': TestFiles.CELLS})
+
+    def test_loaded(self, file):
+        models = self.load(file, classes=['person'])
+        assert models.names['detector'].startswith('it.onnx (sha256 ')
+        assert models.class_names == ('person',)
+        models.close()
+
+    def test_settings_reach_it(self, file, monkeypatch):
+        given = {}
+        monkeypatch.setattr(OnnxDetector, '__init__', lambda _, *at, **by: given.update(by))
+        monkeypatch.setattr(OnnxDetector, 'detect', lambda *_: [])
+        monkeypatch.setattr(OnnxDetector, 'name', 'it', raising=False)
+        monkeypatch.setattr(OnnxDetector, 'class_names', (), raising=False)
+        settings = {'score': 0.3, 'overlap': 0.4, 'height': 32, 'width': 64, 'pixels': 'imagenet'}
+        settings['classes'] = ['person']
+        self.load(file, **settings)
+        assert given == {**settings, 'device': 'cpu'}
+
+    def test_without_a_file(self):
+        with pytest.raises(UserError, match="'onnx' needs model: an exported file"):
+            self.load('')
+
+    def test_library_is_missing(self, file, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+        with pytest.raises(UserError, match=r'^onnxruntime: not installed; .*\[onnx\]'):
+            self.load(file)

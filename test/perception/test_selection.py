@@ -65,6 +65,16 @@ class TestSelection:
         np.testing.assert_array_equal(found.score, np.sort(score)[::-1][: selection.MOST_BOXES])
 
 
+def test_crowd():
+    """As many boxes as there may be, all of them apart: none is lost."""
+    x, y = np.meshgrid(np.arange(60.0), np.arange(50.0))
+    corner = 10 * np.stack([x.ravel(), y.ravel()], 1)
+    found = Selection(0.1, ALL, 0.5)(
+        np.hstack([corner, corner + 9]), np.ones(3000), np.zeros(3000)
+    )
+    assert len(found) == selection.MOST_BOXES
+
+
 BOXES = st.lists(
     st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 8)] * 2, st.integers(0, 1)), max_size=20
 )
@@ -77,7 +87,8 @@ class TestSuppress:
         return np.array(rows, np.float64).reshape(-1, 6)
 
     def suppress(self, rows, threshold):
-        return rows[selection.suppress(rows[:, :4], rows[:, 5], threshold)]
+        boxes, label = np.ascontiguousarray(rows[:, :4]), rows[:, 5].astype(np.int32)
+        return rows[selection.suppress(boxes, label, threshold)]
 
     @given(BOXES, st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]))
     def test_is_a_loop_over_pairs(self, boxes, threshold):
