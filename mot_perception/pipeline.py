@@ -56,7 +56,7 @@ class Pipeline:
         self.timings: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=TIMES_KEPT))
         self._config = config
         self._models = models or load_models(config)
-        self._depth = _depth_stream(config, self._models)
+        self._depth = depth_stream(config, self._models)
         self._spatial = SpatialFilter()
         self._previous: Frame | None = None
 
@@ -204,7 +204,8 @@ class Pipeline:
         self.timings[stage].append(perf_counter_ns() - start)
 
 
-def _depth_stream(config: Config, models: Models) -> DepthStream | None:
+def depth_stream(config: Config, models: Models) -> DepthStream | None:
+    """Return what estimates the depth of one camera's frames; None without a model for it."""
     if models.depth is None:
         return None
     return DepthStream(models.depth, every=config.depth.every, align=config.depth.align)

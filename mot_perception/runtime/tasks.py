@@ -13,7 +13,7 @@ from mot_perception.messages.images import image_to_cdr
 from mot_perception.messages.mapping import header_of
 from mot_perception.messages.tracks_cdr import tracked_frame_to_cdr
 from mot_perception.messages.typestore import DETECTIONS, message_classes
-from mot_perception.pipeline import Pipeline
+from mot_perception.pipeline import Pipeline, depth_stream
 from mot_perception.runtime.annotations import image_annotations
 from mot_perception.runtime.markers import Markers
 from mot_perception.runtime.outputs import (
@@ -95,7 +95,7 @@ def make_task(
     if task == 'track':
         metadata = ports.has_field('annotations', 'metadata')
         return TrackTask(config, models, classes, annotation_metadata=metadata)
-    return DetectTask(models) if task == 'detect' else DepthTask(models)
+    return DetectTask(models) if task == 'detect' else DepthTask(config, models)
 
 
 class TrackTask(FrameTask):
@@ -189,14 +189,20 @@ class DetectTask(FrameTask):
 
 
 class DepthTask(FrameTask):
-    """Estimates depth in single images."""
+    """Estimates depth in images."""
 
     outputs = tuple(OUTPUTS['depth'])
 
-    def __init__(self, models: Models) -> None:
-        if models.depth is None:
+    def __init__(self, config: Config, models: Models) -> None:
+        depth = depth_stream(config, models)
+        if depth is None:
             raise UserError('no depth model: set depth.backend to transformers and depth.model')
-        self._depth = models.depth
+        self._depth = depth
+
+    def reset(self) -> None:
+        """Forget the frames before."""
+        self._depth.reset()
+        super().reset()
 
     def run(
         self,
@@ -210,9 +216,9 @@ class DepthTask(FrameTask):
         Raises:
             UserError: The model's depth is relative, so that nobody could use it as metres.
         """
-        if frame.image is None:
+        depth = self._depth.estimate(frame)
+        if depth is None:
             return
-        depth = self._depth.estimate(frame.image)
         if not depth.metric:
             raise UserError('the depth model is relative; choose a metric one (depth.model)')
         yield 'depth', image_to_cdr(depth.map, '32FC1', frame.stamp_ns, frame.frame_id)

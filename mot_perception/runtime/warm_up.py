@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mot_perception.config import DepthConfig
+from mot_perception.config import DepthConfig, MasksConfig
+from mot_perception.depthseg.fusion import RawMap
 from mot_perception.messages.rvl import decode_rvl, encode_rvl
 from mot_perception.perception.appearance import ColourStripes
+from mot_perception.perception.masks import DepthConsistentMasks
 from mot_perception.pipeline import Pipeline
 from mot_perception.types import CameraModel, Detections, Frame
 
@@ -33,10 +35,12 @@ def warm_up(config: Config, models: Models) -> None:
     if config.stream.depth_transport == 'compressedDepth':
         wall = encode_rvl(np.full((8, 8), 3000, np.uint16))
         decode_rvl(np.frombuffer(wall, np.uint8), 'a wall')
-    if models.appearance is not None:
-        models = replace(models, appearance=ColourStripes())
-    if config.depth.backend == 'transformers':
-        config = config.model_copy(update={'depth': DepthConfig(backend='topic')})
+    models = _without_networks(models)
+    if config.depth.backend == 'none':
+        models = replace(models, masks=None)  # these would look at depth
+    else:
+        seen = {'depth': DepthConfig(backend='topic'), 'masks': MasksConfig(backend='depth')}
+        config = config.model_copy(update=seen)
     pipeline = Pipeline(config, models)
     camera = CameraModel(WIDTH, HEIGHT, WIDTH, WIDTH, WIDTH / 2, HEIGHT / 2)
     generator = np.random.default_rng(0)
@@ -51,3 +55,13 @@ def warm_up(config: Config, models: Models) -> None:
         score = generator.uniform(0.15, 1, len(boxes))
         frame = Frame(number * PERIOD_NS, number, WIDTH, HEIGHT, image, depth, camera)
         pipeline.step(frame, Detections.of(boxes, score))
+
+
+def _without_networks(models: Models) -> Models:
+    """Return models that stand in for those that are there."""
+    return replace(
+        models,
+        masks=None if models.masks is None else DepthConsistentMasks(),
+        depthseg=None if models.depthseg is None else RawMap(),
+        appearance=None if models.appearance is None else ColourStripes(),
+    )
