@@ -39,8 +39,8 @@ def warm_up(config: Config, models: Models) -> None:
     if config.depth.backend == 'none':
         models = replace(models, masks=None)  # these would look at depth
     else:
-        seen = {'depth': DepthConfig(backend='topic'), 'masks': MasksConfig(backend='depth')}
-        config = config.model_copy(update=seen)
+        replaced = {'depth': DepthConfig(backend='topic'), 'masks': MasksConfig(backend='depth')}
+        config = config.model_copy(update=replaced)
     pipeline = Pipeline(config, models)
     camera = CameraModel(WIDTH, HEIGHT, WIDTH, WIDTH, WIDTH / 2, HEIGHT / 2)
     generator = np.random.default_rng(0)
