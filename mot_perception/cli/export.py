@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mot_perception import resources
 from mot_perception.cli.libraries import require
 from mot_perception.errors import UserError
 
@@ -19,7 +20,7 @@ LARGEST = 4096
 
 
 def export(
-    weights: Annotated[Path, typer.Argument(help='File with weights of YOLOX.')],
+    weights: Annotated[str, typer.Argument(help='File with weights of YOLOX, or people_nano.')],
     out: Annotated[Path, typer.Argument(metavar='OUT.onnx', help='The file to make.')],
     *,
     size: Annotated[
@@ -48,7 +49,7 @@ def export(
 
     with whole(out, force=force) as part:
         done = export_yolox(
-            weights.expanduser(),
+            resources.weights(weights),
             part,
             height=height,
             width=width,
@@ -79,7 +80,7 @@ def _told(done: Exported, out: Path) -> str:
     note = done.note
     return (
         f'{out}: yolox-{note.size}, {note.height}x{note.width}, {note.pixels}, '
-        f'{len(note.class_names)} classes\n'
+        f'{len(note.class_names)} class{"es" * (len(note.class_names) > 1)}\n'
         f'largest difference between ONNX Runtime and torch: {done.pixels:.2g} pixels, '
         f'{done.probability:.2g} of a probability'
     )

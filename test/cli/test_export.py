@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_yolox
 
+from mot_perception import resources
 from mot_perception.cli.export import export
 from mot_perception.cli.main import main
 from mot_perception.errors import UserError
@@ -28,7 +29,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope='module')
 def exported(weights):
     """One that takes any number of images."""
-    return export(weights, weights.with_name('nano.onnx'), size='64x96', batch='dynamic')
+    return export(str(weights), weights.with_name('nano.onnx'), size='64x96', batch='dynamic')
 
 
 class TestFile:
@@ -69,8 +70,15 @@ class TestFile:
         np.testing.assert_allclose(cells[..., :4], expected[..., :4], rtol=0.01, atol=0.1)
         np.testing.assert_allclose(cells[..., 4:], expected[..., 4:], atol=0.02)
 
+    def test_shipped_weights(self, tmp_path):
+        if not resources.weights('people_nano').is_file():
+            pytest.skip('people_nano is not shipped')
+        file = export('people_nano', tmp_path / 'it.onnx', size='64x96', quiet=True)
+        note = json.loads(onnx.load(file).metadata_props[0].value)
+        assert note['class_names'] == ['person']
+
     def test_one_image(self, weights, tmp_path):
-        file = export(weights, tmp_path / 'one.onnx', size='32x64', quiet=True)
+        file = export(str(weights), tmp_path / 'one.onnx', size='32x64', quiet=True)
         session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
         assert session.get_inputs()[0].shape == [1, 3, 32, 64]
 
@@ -150,4 +158,4 @@ class TestProgram:
     def test_library_is_missing(self, library, extra, weights, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, library, None)
         with pytest.raises(UserError, match=rf'^{library}: not installed; .*\[{extra}\]'):
-            export(weights, tmp_path / 'it.onnx')
+            export(str(weights), tmp_path / 'it.onnx')
