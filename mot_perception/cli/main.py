@@ -91,6 +91,7 @@ def options(
 
 
 def _register() -> None:
+    from mot_perception.cli.ablate import ablate
     from mot_perception.cli.bench import bench
     from mot_perception.cli.demo import demo
     from mot_perception.cli.evaluate import evaluate
@@ -107,6 +108,7 @@ def _register() -> None:
         evaluate: 'evaluate --gt dancetrack/val --tracks result/ --csv scores.csv',
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
         extract: 'extract dancetrack/train --config sam2.yaml --out maps/',
+        ablate: 'ablate --boxes dancetrack/val --scenes 5 --out ablation/',
         export: 'export yolox_s.pth yolox_s.onnx --size 640x640',
         bench: 'bench --objects 10 --objects 100',
         demo: 'demo --out demo/',

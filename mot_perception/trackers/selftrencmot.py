@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -59,7 +59,10 @@ class SelfTrEncMotTracker:
     Attributes:
         config: The settings.
         tracklets: The live tracks, open to inspection after each step.
+        stage: How confident detections are matched; ablations look at others.
     """
+
+    stage: ClassVar[type[FirstStage]] = FirstStage
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
@@ -214,7 +217,7 @@ class SelfTrEncMotTracker:
     ) -> tuple[Index, Index, Array]:
         """Match confident detections by all cues; once more if the camera is seen to move."""
         config, tracks = self.config, self.tracklets
-        stage = FirstStage(
+        stage = self.stage(
             config,
             tracks,
             predicted,
