@@ -116,23 +116,38 @@ class FirstStage:
         total += weight * self._evidence(vectors, tracks.appearance, wanted, known)
 
     def _add_depthseg(self, total: Array, wanted: Mask) -> None:
-        """Add the weighted S_sd."""
+        """Add the weighted S_sd: as evidence its distance from what is neither like nor unlike.
+
+        Centred on a constant, and not on the other candidates, so that it also speaks against the
+        only one.
+        """
         config, tracks, vectors = self.config, self.tracks, self.embeddings.depthseg_previous
         if vectors is None or tracks.depthseg.shape[1] != vectors.shape[1]:
             return
-        # A lost track's map shows it elsewhere: it would speak against the right match.
-        known = np.broadcast_to(tracks['depthseg_known'] & (tracks['misses'] <= 1), total.shape)
+        store = tracks.depthseg[: len(tracks)]
+        if not config.neutral:
+            total += config.depthseg_weight * _all_or_nothing(cues.cosine(vectors, store))
+            return
+        # What was long hidden has moved: its vector would speak against the right match.
+        known = tracks['depthseg_known'] & (tracks['misses'] <= config.depthseg_misses)
+        known = np.broadcast_to(known, total.shape)
         if self.embeddings.depthseg_valid is not None:
             known = known & self.embeddings.depthseg_valid[:, None]
-        total += config.depthseg_weight * self._evidence(vectors, tracks.depthseg, wanted, known)
+        similarity = cues.cosine_where(vectors, store, wanted & known)
+        seen = wanted & known & np.isfinite(similarity)
+        total += np.where(seen, config.depthseg_weight * (similarity - config.depthseg_middle), 0)
 
     def _evidence(self, vectors: Vectors, store: Vectors, wanted: Mask, known: Mask) -> Array:
         """Return the cosines as they are, or as evidence among the wanted pairs."""
         store = store[: len(self.tracks)]
         if self.config.neutral:
             return cues.neutral(cues.cosine_where(vectors, store, wanted), wanted, known)
-        similarity = cues.cosine(vectors, store)
-        return similarity if np.isfinite(similarity).all() else np.zeros_like(similarity)
+        return _all_or_nothing(cues.cosine(vectors, store))
+
+
+def _all_or_nothing(similarity: Array) -> Array:
+    """Return the matrix as it is, or 0 if a single entry is unknown (the released code)."""
+    return similarity if np.isfinite(similarity).all() else np.zeros_like(similarity)
 
 
 def _one_to_one(graph: Mask) -> bool:

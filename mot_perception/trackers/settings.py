@@ -113,7 +113,19 @@ class TrackerConfig(BaseModel):
     appearance_cap: Live[float] = Field(
         0.0, ge=0, le=2, description='Cap of the adaptive part of the weight; 0: none.'
     )
-    depthseg_weight: Live[float] = Field(0.1, ge=0, le=100, description='Weight of depth × mask.')
+    depthseg_weight: Live[float] = Field(0.6, ge=0, le=100, description='Weight of depth × mask.')
+    depthseg_middle: Live[float] = Field(
+        0.5,
+        ge=-1,
+        le=1,
+        description='Cosine of depth × mask that speaks neither for nor against a pair; neutral.',
+    )
+    depthseg_misses: Live[int] = Field(
+        10,
+        ge=1,
+        le=1000,
+        description='Frames since the last match up to which depth × mask is compared; neutral.',
+    )
     depthseg_update: Live[Literal['average', 'replace']] = Field(
         'replace', description='Keep a moving average (eq. 4) or the newest vector.'
     )

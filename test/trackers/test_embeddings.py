@@ -206,10 +206,32 @@ def test_appearance_weight_has_its_say():
         assert tracks.detection.tolist() == expected
 
 
+@pytest.mark.parametrize('middle', [0.0, 0.25, 0.5])
+def test_depthseg_speaks_for_and_against_even_the_only_one(middle):
+    """Its share of a match's similarity is the distance from the middle; unknown ones have 0."""
+    shares = []
+    for vectors, valid in ((NEAR, True), (FAR, True), (NEAR, False)):
+        totals = []
+        for weight in (0.0, 0.8):
+            tracker = tracker_of(
+                neutral=True, shortcut=False, depthseg_weight=weight, depthseg_middle=middle
+            )
+            one = np.array([NEAR])
+            show(tracker, 0, box(100), embeddings=Embeddings(None, one, one, np.array([True])))
+            seen = np.array([vectors])
+            found = Embeddings(None, seen, seen, np.array([valid]))
+            totals += show(tracker, 1, box(100), embeddings=found).association_score.tolist()
+        shares.append(totals[1] - totals[0])
+    cosine = float(NEAR @ FAR)
+    np.testing.assert_allclose(shares, [0.8 * (1 - middle), 0.8 * (cosine - middle), 0], atol=1e-6)
+
+
 @pytest.mark.parametrize('missed', [0, 2])
 def test_depthseg_of_a_lost_track_is_no_evidence(missed):
-    """Two swap their maps; it decides right after they were seen, and not after a gap."""
-    tracker = tracker_of(neutral=True, gate_first=True, depthseg_weight=5.0)
+    """Two swap their maps; it decides as long as they were seen lately, and not after a gap."""
+    tracker = tracker_of(
+        neutral=True, gate_first=True, depthseg_weight=5.0, depthseg_misses=2, depthseg_middle=0.0
+    )
     shapes = np.array([NEAR, FAR])
     for index in range(4):
         seen = Embeddings(None, shapes, shapes, np.array([True, True]))

@@ -22,6 +22,8 @@ OTHER = {
     'gate': 0.2,
     'gate_first': False,
     'shortcut': True,
+    'depthseg_middle': 0.1,
+    'depthseg_misses': 2,
     'height_power': 0.5,
     'direction_weight': 0.4,
     'confidence_weight': 0.1,
