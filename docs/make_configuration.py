@@ -20,7 +20,8 @@ one:
 | name | what it is for |
 |---|---|
 | [`motion`](../config/motion.yaml) | boxes and scores are all there is: the default |
-| [`selftrencmot`](../config/selftrencmot.yaml) | images and depth: all cues, without weights |
+| [`selftrencmot`](../config/selftrencmot.yaml) | images and depth: all cues |
+| [`demo`](../config/demo.yaml) | images and depth of rendered people: the shipped networks |
 
 ```yaml
 tracker:

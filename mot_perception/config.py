@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 MAX_BYTES = 64 * 1024
-SHIPPED = 'motion', 'selftrencmot'
+SHIPPED = 'motion', 'selftrencmot', 'demo'
 CAMERA_NAME = re.compile('([A-Za-z][A-Za-z0-9_]{0,63})?')
 MOST_CAMERAS = 64
 DEVICE = re.compile('auto|cpu|cuda(:[0-9]{1,2})?')
@@ -64,7 +64,7 @@ NEEDED = {
     'onnx': 'an exported file',
     'sam2': "a folder, a name on the hub, or Meta's file",
     'encoder': "a file with weights, or 'depthseg_crop'",
-    'native': 'the file with its weights',
+    'native': 'the file that its package takes',
 }
 """What a back end takes for its model."""
 
@@ -130,7 +130,8 @@ class DepthConfig(BackendConfig):
     model: str = Field(
         '',
         description="Transformers: a network's folder, its name on the hub, or Apple's "
-        'depth_pro.pt. Native: that file.',
+        'depth_pro.pt. Native: that file. Depth Pro is for research only, Depth Anything V2 Base '
+        'and Large are not for commercial use.',
     )
     every: int = Field(
         1, ge=1, le=1000, description='Depth is estimated in every so manieth frame.'
@@ -329,7 +330,7 @@ def load_config(path: Path | str) -> Config:
 
     Args:
         path: A YAML file, plain or as a ROS parameter file (`/**: {ros__parameters: …}`); or the
-            name of a shipped one, 'motion' or 'selftrencmot'.
+            name of a shipped one, 'motion', 'selftrencmot' or 'demo'.
 
     Raises:
         UserError: The file cannot be read, or a key or value in it is wrong.

@@ -42,7 +42,7 @@ def test_shipped_meaning():
     motion, full = load_config('motion'), load_config('selftrencmot')
     assert motion.tracker.preset == full.tracker.preset == 'improved'
     assert motion.appearance.backend == motion.depthseg.backend == 'none'
-    assert (full.appearance.backend, full.depthseg.backend) == ('stripes', 'raw')
+    assert (full.appearance.backend, full.depthseg.backend) == ('stripes', 'encoder')
     assert (motion.depth.backend, full.depth.backend) == ('none', 'topic')
 
 

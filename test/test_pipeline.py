@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from mot_perception import pipeline as module
-from mot_perception.config import Config, DetectorConfig, MasksConfig, load_config
+from mot_perception.config import (
+    Config,
+    DepthSegConfig,
+    DetectorConfig,
+    MasksConfig,
+    load_config,
+)
 from mot_perception.depthseg.fusion import RawMap
 from mot_perception.errors import UserError
 from mot_perception.models import Models
@@ -20,7 +26,9 @@ from mot_perception.trackers.settings import TrackerConfig
 from mot_perception.types import CameraModel, Detections, Frame, TrackState
 
 WIDTH, HEIGHT, FPS = 320, 180, 30
-FULL = load_config('selftrencmot')
+FULL = load_config('selftrencmot').model_copy(
+    update={'depthseg': DepthSegConfig(backend='raw')}  # needs no torch
+)
 
 
 def moment(index: int, *, image: bool = True, depth: bool = True) -> tuple[Frame, Detections]:

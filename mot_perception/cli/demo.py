@@ -23,7 +23,7 @@ def demo(
     force: Annotated[bool, typer.Option('--force', help='Replace what is there.')] = False,
     quiet: Annotated[bool, typer.Option('--quiet', '-q', help='Print nothing.')] = False,
 ) -> ReplayResult:
-    """Render people in similar clothing who cross, and track them with all cues.
+    """Render people in similar clothing who cross; find and track them with shipped networks.
 
     Raises:
         UserError: A number is out of range, or the folder cannot be written.
@@ -31,4 +31,4 @@ def demo(
     bag = scene(
         out / 'crossing', people=people, seconds=seconds, seed=SEED, force=force, quiet=quiet
     )
-    return replay(bag, out=out / 'result', config='selftrencmot', force=force, quiet=quiet)
+    return replay(bag, out=out / 'result', config='demo', detect=True, force=force, quiet=quiet)

@@ -180,7 +180,7 @@ def test_real_depth_of_consecutive_frames_is_alike(masks, kinect, cue):
         assert valid
         vectors.append(vector)
     then, now = np.array(vectors[:10]), np.array(vectors[10:])
-    cosines = np.einsum('nd,nd->n', then, now)
+    cosines = np.einsum('ne,ne->n', then, now)
     assert cosines.min() > LEAST_ALIKE[masks]
 
 
