@@ -52,6 +52,11 @@ class SpatialSettings(_Settings):
         description='What a bin stands for: its lower edge, and the invalid class d_max; or its '
         'centre, and the invalid class nothing.',
     )
+    orientation: Literal['disparity', 'depth'] = Field(
+        'disparity',
+        description='What the labels of depth say: 255 is nearest, as the published ones do, so '
+        'that bins are finest far away; or 255 is farthest.',
+    )
     token_stride: Literal[8, 16, 32] = Field(8, description='Pixels per depth token.')
     start_at_zero: bool = Field(
         False,
@@ -91,6 +96,13 @@ class IdentitySettings(_Settings):
 class FdtaSettings(_Settings):
     """All of the network; defaults are those of the published DanceTrack checkpoint."""
 
+    shorter: int = Field(
+        800, ge=32, le=4096, description='Pixels that the shorter side of an image is scaled to.'
+    )
+    longer: int = Field(1440, ge=32, le=8192, description='Pixels that it may have at most.')
+    frame_period: float = Field(
+        0.05, gt=0, le=10, description='Seconds that count as 1 in the times of rows.'
+    )
     window: int = Field(30, ge=2, le=240, description='Rows of history and of the time bias.')
     detector: DetectorSettings = DetectorSettings()
     spatial: SpatialSettings = SpatialSettings()
@@ -117,6 +129,8 @@ def release(data_set: DataSet = 'dancetrack') -> FdtaSettings:
 def improved() -> FdtaSettings:
     """Return the settings that mend what the specification's audit found in the network."""
     return FdtaSettings(
-        spatial=SpatialSettings(bin_values='centre', token_stride=16, start_at_zero=True),
+        spatial=SpatialSettings(
+            orientation='depth', bin_values='centre', token_stride=16, start_at_zero=True
+        ),
         temporal=TemporalSettings(time_code='relative'),
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mot_perception.training.fdta_trajectories import make_questions
+from mot_perception.training.fdta.questions import make_questions
 
 
 def clip(frames=12, count=5, seed=0):
