@@ -55,6 +55,15 @@ def decode_depth_picture(data: Picture, where: str) -> NDArray[np.float32]:
     return millimetres_to_metres(_sixteen_bits(data, where))
 
 
+def decode_stored_picture(data: Picture, where: str) -> NDArray[Any]:
+    """Decode a picture as it is stored: uint8 or uint16, H×W or H×W×C.
+
+    Raises:
+        UserError: Naming `where`: another format, damaged, absurdly large.
+    """
+    return _decode(data, cv2.IMREAD_UNCHANGED, where)
+
+
 def decode_compressed_image(message: Any, where: str) -> NDArray[np.uint8]:
     """Return the picture of a sensor_msgs/CompressedImage as BGR.
 
