@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from mot_perception.depthseg.crop_autoencoder import CropAutoencoder
 from mot_perception.depthseg.full_frame_autoencoder import FullFrameAutoencoder
-from mot_perception.errors import UserError
 from mot_perception.perception.checkpoint import load_weights, read_weights
+from mot_perception.perception.weights_file import write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -26,8 +21,6 @@ PUBLISHED = 'auto_encoder_depth.'
 """What the released code puts before the keys `encoder.…` and `decoder.…`."""
 ONLY_FULL_FRAME = 'encoder.0.weight'
 """A key that tells the two forms apart: the layers of the other's encoder have names."""
-LARGEST_HEADER = 1 << 20
-"""Bytes of names, shapes and notes at the beginning of a safetensors file."""
 
 
 def load_autoencoder(file: Path) -> Autoencoder:
@@ -65,39 +58,7 @@ def save_autoencoder(network: Autoencoder, file: Path, about: Mapping[str, str])
     Raises:
         UserError: The file cannot be written.
     """
-    weights = {key: it.detach().cpu().contiguous() for key, it in network.state_dict().items()}
-    try:
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f'.{file.name}.')
-        os.close(handle)
-    except OSError as error:
-        raise _not_written(file, error.strerror) from None
-    temporary = Path(name)
-    try:
-        save_file(weights, temporary, {**about, 'form': network.form})
-        temporary.chmod(0o644)
-        temporary.replace(file)
-    except (OSError, SafetensorError) as error:
-        raise _not_written(file, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_about(file: Path) -> dict[str, str]:
-    """Return what is noted in a safetensors file beside its weights.
-
-    Raises:
-        UserError: Not there, or no safetensors file.
-    """
-    try:
-        with file.open('rb') as stream:
-            header = int.from_bytes(stream.read(8), 'little')
-        if header > LARGEST_HEADER:
-            raise UserError(f'{file}: a header of {header} bytes; {LARGEST_HEADER} at most')
-        with safe_open(file, 'pt') as opened:
-            return dict(opened.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UserError(f'{file}: cannot be read as safetensors ({said}); copy it again') from None
+    write_weights(network.state_dict(), file, {**about, 'form': network.form})
 
 
 def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -107,7 +68,3 @@ def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for key, tensor in weights.items()
         if key.startswith(prefix)
     }
-
-
-def _not_written(file: Path, why: object) -> UserError:
-    return UserError(f'{file}: cannot be written ({why}); choose another place')

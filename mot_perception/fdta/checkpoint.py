@@ -2,24 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
+from pydantic import ValidationError
 
 from mot_perception.errors import UserError
+from mot_perception.fdta.network import Fdta
+from mot_perception.fdta.settings import DataSet, FdtaSettings, release
 from mot_perception.perception.checkpoint import load_weights, read_weights
+from mot_perception.perception.weights_file import read_about, write_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
 
     from mot_perception.fdta.deformable_detr import DeformableDetr
-    from mot_perception.fdta.network import Fdta
 
 DETECTOR = 'detr.'
 DEPTH = 'depth_predictor.', 'cross_attn_depth.', 'norm_depth.'
 """Parts that a detector without a Spatial Adapter does not have."""
+AGES = 'id_decoder.rel_pos_embeds'
+BINS = 'detr.depth_predictor.depth_classifier.bias'
+SETTINGS = 'settings'
+"""Under which name the settings of a network are noted beside its weights, as JSON."""
+
+
+def save_network(network: Fdta, file: Path, about: Mapping[str, str]) -> None:
+    """Write a network with its settings as safetensors, whole or not at all.
+
+    Args:
+        network: On any device.
+        file: Named `.safetensors`; replaced if it is there.
+        about: What is noted beside the weights and settings; see `read_about`.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    weights = network.state_dict()
+    for key in _first_names(network):
+        del weights[key]
+    write_weights(weights, file, {**about, SETTINGS: network.settings.model_dump_json()})
+
+
+def open_network(file: Path, device: torch.device | str = 'cpu') -> Fdta:
+    """Return the network that a file holds, ready for use.
+
+    Args:
+        file: What `save_network` wrote; or a checkpoint of the authors, whose data set is told
+            from its shapes.
+        device: Where it goes.
+
+    Raises:
+        UserError: Not there, damaged, with settings that cannot be, or of another network: which
+            keys are missing, unexpected, or of another shape.
+    """
+    noted = read_about(file).get(SETTINGS) if file.suffix == '.safetensors' else None
+    weights = read_weights(file)
+    settings = _published(weights) if noted is None else _noted(file, noted)
+    with torch.device('meta'):  # takes no memory, whatever a file says of its size
+        network = Fdta(settings)
+    _load(file, weights, network)
+    return network.float().eval().to(device)
 
 
 def load_checkpoint(file: Path, network: Fdta) -> None:
@@ -34,14 +80,7 @@ def load_checkpoint(file: Path, network: Fdta) -> None:
         UserError: Not there, damaged, or of another network: which keys are missing, unexpected,
             or of another shape.
     """
-    weights = read_weights(file)
-    if not any(key.startswith(DETECTOR) for key in weights) and 'query_embed.weight' in weights:
-        raise UserError(
-            f'{file}: holds a detector alone; give a checkpoint of the whole of FDTA, or start '
-            'training from this one'
-        )
-    _check_shared(file, weights, network)
-    load_weights(network, weights, file, 'FDTA with these settings')
+    _load(file, read_weights(file), network)
 
 
 def load_detector(file: Path, detector: DeformableDetr, class_index: int = 1) -> None:
@@ -72,8 +111,40 @@ def load_detector(file: Path, detector: DeformableDetr, class_index: int = 1) ->
     for key, tensor in own.items():
         if any(part in key for part in DEPTH):
             weights.setdefault(key, tensor)
-    _check_shared(file, weights, detector)
+    _share(file, weights, detector)
     load_weights(detector, weights, file, 'Deformable DETR with these settings')
+
+
+def _load(file: Path, weights: dict[str, Tensor], network: Fdta) -> None:
+    if not any(key.startswith(DETECTOR) for key in weights) and 'query_embed.weight' in weights:
+        raise UserError(
+            f'{file}: holds a detector alone; give a checkpoint of the whole of FDTA, or start '
+            'training from this one'
+        )
+    _share(file, weights, network)
+    load_weights(network, weights, file, 'FDTA with these settings')
+
+
+def _noted(file: Path, settings: str) -> FdtaSettings:
+    try:
+        return FdtaSettings.model_validate_json(settings)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = '.'.join(str(part) for part in fault['loc'])
+        raise UserError(
+            f'{file}: its settings are of no network ({place:.60}: {fault["msg"]:.200}); give a '
+            'file that training has written'
+        ) from None
+
+
+def _published(weights: Mapping[str, Tensor]) -> FdtaSettings:
+    """Return the settings of the checkpoint that these weights are, or resemble."""
+    found = [weights[key].shape if key in weights else () for key in (AGES, BINS)]
+    for data_set in get_args(DataSet):
+        settings = release(data_set)
+        if (found[0][1:2], found[1]) == ((settings.window,), (settings.spatial.bins + 1,)):
+            return settings
+    return release()
 
 
 def _row(file: Path, key: str, tensor: Tensor, index: int) -> Tensor:
@@ -82,13 +153,24 @@ def _row(file: Path, key: str, tensor: Tensor, index: int) -> Tensor:
     return tensor[index : index + 1]
 
 
-def _check_shared(file: Path, weights: dict[str, Tensor], module: torch.nn.Module) -> None:
-    """Refuse files in which what is one tensor here has several values."""
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """Return, of each tensor with several names, all but the first, and which that is."""
     first: dict[int, str] = {}
-    for key, tensor in module.state_dict().items():
-        other = first.setdefault(tensor.data_ptr(), key) if tensor.numel() else key
-        both = key in weights and other in weights
-        if both and key != other and not torch.equal(weights[key], weights[other]):
+    names = {}
+    for key, tensor in module.state_dict(keep_vars=True).items():
+        if (name := first.setdefault(id(tensor), key)) != key:
+            names[key] = name
+    return names
+
+
+def _share(file: Path, weights: dict[str, Tensor], module: torch.nn.Module) -> None:
+    """Give each name of what is one tensor here its value; refuse files with several values."""
+    for key, other in _first_names(module).items():
+        if key in weights:
+            weights.setdefault(other, weights[key])
+        elif other in weights:
+            weights[key] = weights[other]
+        if key in weights and not torch.equal(weights[key], weights[other]):
             raise UserError(
                 f'{file}: {key} and {other} differ, but are one in this network; give a '
                 'checkpoint of a detector with box refinement'

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DataSet = Literal['dancetrack', 'sportsmot', 'bft']
+Blocks = Annotated[int, Field(ge=1, le=48)]
 
 
 class _Settings(BaseModel):
@@ -25,13 +26,17 @@ class DetectorSettings(_Settings):
     encoder_layers: int = Field(6, ge=1, le=12)
     decoder_layers: int = Field(6, ge=1, le=12)
     hidden: int = Field(1024, ge=1, le=8192, description='Channels inside the feed-forward.')
-    blocks: tuple[int, int, int, int] = Field((3, 4, 6, 3), description="Of ResNet's stages.")
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = Field(
+        (3, 4, 6, 3), description="Of ResNet's stages."
+    )
     stem: int = Field(64, ge=4, le=256, description="Channels of ResNet's first convolution.")
 
     @model_validator(mode='after')
     def _divides(self) -> DetectorSettings:
         if self.width % self.heads:
             raise ValueError(f'width {self.width} is no multiple of heads {self.heads}')
+        if self.width > 256 and self.width % 32:
+            raise ValueError(f'width {self.width}, above 256, is no multiple of 32')
         return self
 
 
@@ -74,7 +79,7 @@ class SpatialSettings(_Settings):
 class TemporalSettings(_Settings):
     """Temporal Adapter; defaults are the published ones."""
 
-    layers: int = Field(6, ge=1, le=12)
+    layers: int = Field(6, ge=0, le=12, description='0: there is no Temporal Adapter.')
     heads: int = Field(8, ge=1, le=32)
     hidden: int = Field(512, ge=1, le=8192)
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -133,4 +138,29 @@ def improved() -> FdtaSettings:
             orientation='depth', bin_values='centre', token_stride=16, start_at_zero=True
         ),
         temporal=TemporalSettings(time_code='relative'),
+    )
+
+
+def tiny(settings: FdtaSettings) -> FdtaSettings:
+    """Return the same network in a size that a CPU can train: small images, few of everything."""
+    detector = settings.detector.model_copy(
+        update={
+            'queries': 40, 'width': 64, 'heads': 4, 'points': 4, 'levels': 3,
+            'encoder_layers': 1, 'decoder_layers': 3, 'hidden': 256,
+            'blocks': (1, 1, 1, 1), 'stem': 24,
+        }
+    )  # fmt: skip
+    return settings.model_copy(
+        update={
+            'shorter': 128,
+            'longer': 228,
+            'detector': detector,
+            'spatial': settings.spatial.model_copy(update={'bins': 60}),
+            'temporal': settings.temporal.model_copy(
+                update={'layers': 2, 'heads': 4, 'hidden': 128}
+            ),
+            'identity': settings.identity.model_copy(
+                update={'identities': 40, 'layers': 3, 'heads': 4}
+            ),
+        }
     )

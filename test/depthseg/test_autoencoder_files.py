@@ -13,6 +13,7 @@ from mot_perception.errors import UserError
 torch = pytest.importorskip('torch')
 safetensors = pytest.importorskip('safetensors.torch')
 checkpoint = pytest.importorskip('mot_perception.depthseg.checkpoint')
+weights_file = pytest.importorskip('mot_perception.perception.weights_file')
 CropAutoencoder = checkpoint.CropAutoencoder
 FullFrameAutoencoder = checkpoint.FullFrameAutoencoder
 
@@ -52,7 +53,7 @@ class TestRoundTrip:
         loaded = checkpoint.load_autoencoder(file)
         same(loaded, network)
         assert not loaded.training
-        assert checkpoint.read_about(file) == {'seed': '0', 'form': 'cropped'}
+        assert weights_file.read_about(file) == {'seed': '0', 'form': 'cropped'}
         assert [it.name for it in file.parent.iterdir()] == [file.name]
 
     def test_replaces(self, file):
@@ -74,7 +75,7 @@ class TestRoundTrip:
     def test_no_notes(self, network, tmp_path):
         file = tmp_path / 'plain.safetensors'
         safetensors.save_file(network.state_dict(), file)
-        assert checkpoint.read_about(file) == {}
+        assert weights_file.read_about(file) == {}
 
 
 class TestPublished:
@@ -144,14 +145,14 @@ class TestBad:
         assert 'encoder.maps.0.bias holds NaN' in refused(file)
 
     @pytest.mark.parametrize('kept', [0, 4, 8, 500, -10])
-    @pytest.mark.parametrize('read', ['load_autoencoder', 'read_about'])
+    @pytest.mark.parametrize('read', [checkpoint.load_autoencoder, weights_file.read_about])
     def test_cut_off(self, kept, read, file):
         file.write_bytes(file.read_bytes()[:kept])
-        refused(file, getattr(checkpoint, read))
+        refused(file, read)
 
     def test_not_there(self, tmp_path):
         assert 'No such file' in refused(tmp_path / 'none.safetensors')
-        assert 'No such file' in refused(tmp_path / 'none.safetensors', checkpoint.read_about)
+        assert 'No such file' in refused(tmp_path / 'none.safetensors', weights_file.read_about)
 
     @pytest.mark.parametrize(
         'save', [torch.save, lambda it, to: to.write_bytes(pickle.dumps(it, 2))]
@@ -176,4 +177,4 @@ class TestBad:
     def test_notes_that_are_none(self, header, tmp_path):
         file = tmp_path / 'notes.safetensors'
         file.write_bytes(len(header).to_bytes(8, 'little') + header)
-        refused(file, checkpoint.read_about)
+        refused(file, weights_file.read_about)

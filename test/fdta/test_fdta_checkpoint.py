@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from mot_perception.errors import UserError
-from mot_perception.fdta.checkpoint import load_checkpoint, load_detector
+from mot_perception.fdta import checkpoint
+from mot_perception.fdta.checkpoint import (
+    load_checkpoint,
+    load_detector,
+    open_network,
+    save_network,
+)
 from mot_perception.fdta.deformable_detr import DeformableDetr
 from mot_perception.fdta.network import Fdta
+from mot_perception.fdta.settings import release
+from mot_perception.perception.weights_file import read_about
 
 
 @pytest.fixture
@@ -175,3 +184,108 @@ def test_detector_of_another_kind(tmp_path, tiny, weights):
     del detector['transformer.level_embed']
     with pytest.raises(UserError, match='missing'):
         load_detector(saved(tmp_path, detector), detr)
+
+
+class TestOpened:
+    """Files that say which network they are of, and published ones that do not."""
+
+    @pytest.fixture
+    def file(self, tmp_path, network):
+        file = tmp_path / 'fdta.safetensors'
+        save_network(network, file, {'seed': '2'})
+        return file
+
+    def test_round_trip(self, file, network):
+        opened = open_network(file)
+        assert opened.settings == network.settings
+        assert same(opened, network.state_dict())
+        assert not opened.training
+        assert all(it.dtype == torch.float32 for it in opened.parameters())
+        decoder = opened.detr.transformer.decoder
+        assert decoder.bbox_embed[0].layers[0].weight is opened.detr.bbox_embed[0].layers[0].weight
+        assert read_about(file)['seed'] == '2'
+        assert [it.name for it in file.parent.iterdir()] == [file.name]
+
+    def test_same_numbers(self, file, network):
+        images = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            expected, found = network.eval()(images), open_network(file)(images)
+        assert torch.equal(expected.boxes, found.boxes)
+        assert torch.equal(expected.embeddings, found.embeddings)
+
+    def test_what_is_one_is_stored_once(self, file, network):
+        with safe_open(file, 'pt') as opened:
+            numbers = sum(opened.get_tensor(key).numel() for key in opened.keys())  # noqa: SIM118
+        buffers = sum(it.numel() for it in network.buffers())
+        assert numbers == sum(it.numel() for it in network.parameters()) + buffers
+
+    def test_own_file_into_a_network(self, file, tiny, network):
+        torch.manual_seed(3)
+        other = Fdta(tiny)
+        load_checkpoint(file, other)
+        assert same(other, network.state_dict())
+        load_detector(file, DeformableDetr(tiny.detector, tiny.spatial))
+
+    def test_half_precision_is_widened(self, tmp_path, network):
+        save_network(network.half(), tmp_path / 'half.safetensors', {})
+        opened = open_network(tmp_path / 'half.safetensors')
+        assert opened.detr.query_embed.weight.dtype == torch.float32
+
+    @pytest.mark.parametrize('data_set', ['dancetrack', 'sportsmot', 'bft'])
+    def test_published(self, tmp_path, monkeypatch, data_set):
+        """The data set follows from the numbers of bins and rows."""
+        monkeypatch.setattr(checkpoint, 'release', lambda name='dancetrack': narrow(release(name)))
+        torch.manual_seed(1)
+        published = Fdta(narrow(release(data_set)))
+        opened = open_network(saved(tmp_path, published.state_dict(), epoch=12))
+        assert opened.settings == published.settings
+        assert same(opened, published.state_dict())
+
+    def test_nothing_that_was_published(self, tmp_path, weights):
+        with pytest.raises(UserError, match='of another shape') as error:
+            open_network(saved(tmp_path, weights))
+        assert '\n' not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ('settings', 'said'),
+        [
+            ('', 'JSON'),
+            ('[' * 5000, 'JSON'),
+            ('{"window": 1e9}', 'window'),
+            ('{"window": NaN}', 'window'),
+            ('{"unknown": 1}', 'unknown'),
+            ('{"detector": {"blocks": [1, 1, 1, 1000000000]}}', 'blocks'),
+            ('{"detector": {"width": 264}}', 'multiple of 32'),
+            ('{"detector": {"width": 1024, "stem": 256, "hidden": 8192}}', 'of another shape'),
+        ],
+    )
+    def test_settings_that_cannot_be(self, file, settings, said):
+        weights = load_file(file)
+        save_file(weights, file, {'settings': settings})
+        with pytest.raises(UserError, match=said) as error:
+            open_network(file)
+        assert '\n' not in str(error.value)
+        assert len(str(error.value)) < 5000
+
+    @pytest.mark.parametrize('cut', [0, 4, 1000, -100])
+    def test_truncated(self, file, cut):
+        file.write_bytes(file.read_bytes()[:cut])
+        with pytest.raises(UserError) as error:
+            open_network(file)
+        assert '\n' not in str(error.value)
+
+    def test_not_there(self, tmp_path):
+        with pytest.raises(UserError, match=r'none\.pth: cannot be read'):
+            open_network(tmp_path / 'none.pth')
+
+    def test_not_written(self, tmp_path, network):
+        with pytest.raises(UserError, match='cannot be written'):
+            save_network(network, tmp_path / 'nowhere' / 'fdta.safetensors', {})
+
+
+def narrow(settings):
+    """Settings of the published networks, with few channels and layers."""
+    detector = settings.detector.model_copy(
+        update={'width': 32, 'heads': 4, 'stem': 4, 'encoder_layers': 1, 'decoder_layers': 1}
+    )
+    return settings.model_copy(update={'detector': detector})

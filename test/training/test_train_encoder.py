@@ -18,10 +18,11 @@ from made_stores import CONFIG, made_shard, made_store, rendered
 
 from mot_perception.cli.main import main
 from mot_perception.depthseg import full_frame_autoencoder
-from mot_perception.depthseg.checkpoint import load_autoencoder, read_about
+from mot_perception.depthseg.checkpoint import load_autoencoder
 from mot_perception.depthseg.encoder import DepthSegEncoder
 from mot_perception.depthseg.losses import paper_loss, release_loss
 from mot_perception.errors import UserError
+from mot_perception.perception.weights_file import read_about
 from mot_perception.training import encoder_loss, judge
 from mot_perception.training.encoder_loss import LOSSES, NETWORKS, batch_loss
 from mot_perception.training.extract import extract, models_for, store_for
