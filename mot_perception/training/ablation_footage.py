@@ -10,7 +10,8 @@ from mot_perception.bags.sequence import GroundTruth, Item
 from mot_perception.errors import UserError
 from mot_perception.scenes.detector_model import DetectorModel
 from mot_perception.scenes.motions import Motion
-from mot_perception.scenes.scene import make_scene, scene_from_boxes
+from mot_perception.scenes.scene import make_scene
+from mot_perception.training.staging import refill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,25 +88,7 @@ def boxed(sequence: Sequence, seed: int, frames: int | None, *, alike: bool) -> 
     Raises:
         UserError: It has no ground truth, or nobody says how large its images are.
     """
-    truth = sequence.ground_truth
-    if truth is None or not sequence.height:
-        raise UserError(f'{sequence.name}: needs gt/gt.txt, and the image size in seqinfo.ini')
-    people = truth.select(truth.consider & (truth.label <= 1))
-    length = sequence.length or truth.last_frame
-    length = length if frames is None else min(length, frames)
-    people = people.select(people.frame <= length)
-    scene = scene_from_boxes(
-        people.frame,
-        people.id,
-        people.xyxy,
-        width=sequence.width,
-        height=sequence.height,
-        fps=sequence.fps or 30.0,
-        frames=length,
-        scale=HEIGHT / sequence.height,
-        seed=seed,
-        same_clothing=alike,
-    )
+    scene = refill(sequence, height=HEIGHT, seed=seed, alike=alike, frames=frames)
     return _rendered(sequence.name, scene, seed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,8 +12,13 @@ from mot_perception.bags.mot import PEDESTRIAN, read_mot
 from mot_perception.bags.motchallenge import TRUTH
 from mot_perception.bags.seqinfo import read_seqinfo
 from mot_perception.errors import UserError
-from mot_perception.scenes.motions import Motion
-from mot_perception.scenes.scene import make_scene, scene_from_boxes
+from mot_perception.training.staging import (
+    HELD_OUT_SCENES,
+    LEAST_VISIBLE,
+    SCENES,
+    TRAINING_SCENES,
+    stage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,17 +31,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-TRAINING_SCENES, HELD_OUT_SCENES, SCENES = 10_000, 20_000, 10_000
-"""First seeds of the scenes that are learned from and of those that are not; how many of each."""
-FRAMES, FPS = 240, 12.0
-SIZES = (640, 360), (640, 360), (640, 360), (640, 480), (480, 360)
-MOST_PEOPLE = 18
 AT_ONCE = 48
 """Scenes that are open; each step, images come out of these."""
 APART = 500
 """From the first scene of a training to that of the training with the next seed."""
-LEAST_VISIBLE = 0.2
-"""Share of a person that must be seen, for the box to be asked for."""
 HELD_OUT_SHARE = 10
 """Of a recording every tenth part, the last one, is not learned from."""
 
@@ -101,55 +99,6 @@ def held_out_frames(first: int, count: int, per_scene: int) -> list[Labelled]:
         numbers = np.linspace(0, len(scene) - 1, per_scene).astype(int)
         images += [labelled(scene, number) for number in numbers.tolist()]
     return images[:count]
-
-
-def stage(seed: int) -> Scene:
-    """Return the scene of a seed: which motion, how many people, of which size is its chance."""
-    random = np.random.default_rng([seed, 0xDE7EC7])
-    width, height = SIZES[random.integers(len(SIZES))]
-    people = int(random.integers(1, MOST_PEOPLE + 1))
-    alike = bool(random.random() < 0.5)
-    if random.random() < 0.2:
-        return _wandering(random, people, (width, height), seed, alike)
-    motions: tuple[Motion, ...] = get_args(Motion)
-    return make_scene(
-        motion=motions[random.integers(len(motions))],
-        figures=people,
-        frames=FRAMES,
-        width=width,
-        height=height,
-        fps=FPS,
-        seed=seed,
-        same_clothing=alike,
-        camera_motion=bool(random.random() < 0.15),
-        depth_noise=False,
-    )
-
-
-def _wandering(
-    random: np.random.Generator, people: int, size: tuple[int, int], seed: int, alike: bool
-) -> Scene:
-    """Return people who fill boxes of any height that wander about."""
-    width, height = size
-    times = np.arange(FRAMES)
-    drift = np.cumsum(random.normal(0, 0.012, (FRAMES, people)), 0)
-    tall = height * random.uniform(0.1, 0.75, people) * np.exp(0.5 * drift)
-    wide = tall * random.uniform(0.25, 0.65, people)
-    turns = random.uniform(0.5, 4, people) * times[:, None] / FRAMES + random.random(people)
-    u = width * (0.5 + 0.5 * np.sin(2 * np.pi * turns))
-    v = height * (0.3 + 0.2 * random.uniform(-1, 1, people)) + 0.55 * tall
-    boxes = np.stack([u - wide / 2, v - tall / 2, u + wide / 2, v + tall / 2], -1)
-    return scene_from_boxes(
-        np.repeat(times + 1, people),
-        np.tile(np.arange(1, people + 1), FRAMES),
-        boxes.reshape(-1, 4),
-        width=width,
-        height=height,
-        fps=FPS,
-        seed=seed,
-        same_clothing=alike,
-        depth_noise=False,
-    )
 
 
 def labelled(scene: Scene, number: int) -> Labelled:

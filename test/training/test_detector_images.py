@@ -8,9 +8,10 @@ import pytest
 from mot_perception.boxes import iou
 from mot_perception.errors import UserError
 from mot_perception.perception.letterbox import letterbox
-from mot_perception.training import detector_images
+from mot_perception.training import detector_images, staging
 from mot_perception.training.detector_augment import random_view, whole_view
-from mot_perception.training.detector_images import FolderImages, Labelled, SceneImages, stage
+from mot_perception.training.detector_images import FolderImages, Labelled, SceneImages
+from mot_perception.training.staging import stage
 
 HEIGHT, WIDTH = 64, 96
 
@@ -60,9 +61,9 @@ def test_people_who_are_too_small_are_ignored():
 
 
 def test_training_and_held_out_scenes_are_others_than_those_of_demos_and_tests():
-    first, last = detector_images.TRAINING_SCENES, detector_images.HELD_OUT_SCENES
+    first, last = staging.TRAINING_SCENES, staging.HELD_OUT_SCENES
     assert first > 1000
-    assert first + detector_images.SCENES <= last
+    assert first + staging.SCENES <= last
 
 
 def test_an_image_follows_from_step_and_chance(monkeypatch):
@@ -94,7 +95,7 @@ def test_hidden_people_are_ignored():
     for number, frame in zip(range(0, 240, 60), frames, strict=True):
         given = detector_images.labelled(scene, number)
         assert len(given.xyxy) + len(given.ignored) == len(frame.boxes)
-        hidden = frame.boxes[frame.visibility < detector_images.LEAST_VISIBLE]
+        hidden = frame.boxes[frame.visibility < staging.LEAST_VISIBLE]
         assert (given.ignored == hidden).all()
 
 
