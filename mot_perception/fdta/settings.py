@@ -147,7 +147,7 @@ def tiny(settings: FdtaSettings) -> FdtaSettings:
         update={
             'queries': 40, 'width': 64, 'heads': 4, 'points': 4, 'levels': 3,
             'encoder_layers': 1, 'decoder_layers': 3, 'hidden': 256,
-            'blocks': (1, 1, 1, 1), 'stem': 24,
+            'blocks': (1, 1, 1, 1), 'stem': 16,
         }
     )  # fmt: skip
     return settings.model_copy(

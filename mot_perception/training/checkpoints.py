@@ -55,9 +55,8 @@ def save(folder: Path, step: int, kept: Mapping[str, Kept], about: Mapping[str, 
     part.mkdir(parents=True)
     networks = {k: it for k, it in kept.items() if isinstance(it, torch.nn.Module)}
     for name, network in networks.items():
-        tensors = {key: it.detach().contiguous() for key, it in network.state_dict().items()}
         try:
-            save_file(tensors, part / f'{name}.safetensors')
+            save_file(_apart(network), part / f'{name}.safetensors')
         except SafetensorError as error:  # what the operating system says is within
             raise UserError(
                 f'{folder}: cannot be written ({error}); the checkpoint before is kept'
@@ -113,6 +112,17 @@ def load(folder: Path, kept: Mapping[str, Kept], here: Processes) -> dict[str, A
         raise UserError(f'{newest}: no checkpoint of a training; choose another --out')
     here.wait()  # nobody replaces it while others read
     return about
+
+
+def _apart(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the tensors of a network; what has several names is there several times."""
+    seen: set[int] = set()
+    tensors = {}
+    for key, tensor in network.state_dict().items():
+        whole = tensor.detach().contiguous()
+        tensors[key] = whole.clone() if whole.data_ptr() in seen else whole
+        seen.add(whole.data_ptr())
+    return tensors
 
 
 def _all(folder: Path) -> list[Path]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     T = TypeVar('T')
 
-PATIENCE = timedelta(minutes=10)
-"""How long one process waits for the others: they may be reading, or drawing pictures."""
+PATIENCE = timedelta(hours=1)
+"""How long one process waits for the others: they may be reading, or scoring what is held out."""
 
 
 @dataclass(frozen=True)

@@ -166,13 +166,19 @@ class Run:
             ) from None
 
     def start(
-        self, network: torch.nn.Module, optimiser: torch.optim.Optimizer, **kept: Kept
+        self,
+        network: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        apart: Sequence[torch.nn.Module] = (),
+        **kept: Kept,
     ) -> None:
         """Say what is trained, move it to the device, and take it from the checkpoint if any.
 
         Args:
             network: What is trained. Its `BatchNorm2d` see the batch of all processes.
             optimiser: Of its parameters.
+            apart: Parts of it whose gradients are shortened on their own; the rest together.
             **kept: More that has a state: `schedule` (stepped with the optimiser), a moving
                 average of the weights, ….
 
@@ -183,6 +189,7 @@ class Run:
         if self.here.count > 1:
             normalise_together(network)
             self.here.copy_from_first(network)
+        self._shortened = _together_or_apart(network, apart)
         scaled = self._precision == 'float16' and self.device.type == 'cuda'
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
         self._network, self._optimiser, self._schedule = network, optimiser, kept.get('schedule')
@@ -266,7 +273,8 @@ class Run:
         torch.autograd.backward(self._scaler.scale(total / divisor))
         self.here.sum_gradients(self._network.parameters())
         self._scaler.unscale_(self._optimiser)
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._clip)
+        for parameters in self._shortened:
+            torch.nn.utils.clip_grad_norm_(parameters, self._clip)
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
@@ -350,6 +358,15 @@ class Run:
         part = file.with_suffix('.part')
         part.write_text(text, 'utf-8')
         part.replace(file)
+
+
+def _together_or_apart(
+    network: torch.nn.Module, apart: Sequence[torch.nn.Module]
+) -> list[list[torch.nn.Parameter]]:
+    """Return the parameters of each part, and all others, each once."""
+    parts = [list(part.parameters()) for part in apart]
+    taken = {id(parameter) for part in parts for parameter in part}
+    return [*parts, [it for it in network.parameters() if id(it) not in taken]]
 
 
 def _numbers(values: Sequence[Any], device: torch.device) -> torch.Tensor:

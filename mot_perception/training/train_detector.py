@@ -19,6 +19,7 @@ from mot_perception.perception.yolox import Yolox
 from mot_perception.perception.yolox_checkpoint import load_yolox
 from mot_perception.perception.yolox_detector import YoloxDetector
 from mot_perception.perception.yolox_input import normalised
+from mot_perception.training.average import remember
 from mot_perception.training.detector_augment import random_view
 from mot_perception.training.detector_calibration import calibrate
 from mot_perception.training.detector_loss import Truth, detector_losses
@@ -131,7 +132,7 @@ def train_detector(
             load = partial(_batches, run=run, images=images, settings=settings, workers=workers)
             for canvases, truths in run.batches(plans, load):
                 _step(run, network, canvases, truths, settings)
-                _remember(average, network, run.done)
+                remember(average, network, MEMORY, run.done)
             _score(run, average, settings, held_out, command)
         _calibrate(run, average, settings, held_out, command)
     return out / WEIGHTS
@@ -241,18 +242,6 @@ def _step(
     parts = {f'losses/{name}': it.detach() for name, it in losses._asdict().items()}
     del parts['losses/cells']
     run.step(total, losses.cells, parts)
-
-
-@torch.no_grad()
-def _remember(average: Yolox, network: Yolox, step: int) -> None:
-    """Move the average towards the network; at first quickly, as it knows nothing yet."""
-    kept = min(MEMORY, (1 + step) / (10 + step))
-    new = network.state_dict()
-    for key, old in average.state_dict().items():
-        if old.is_floating_point():
-            old.lerp_(new[key], 1 - kept)
-        else:
-            old.copy_(new[key])
 
 
 def _score(
