@@ -14,66 +14,19 @@ from mot_perception.types import Detections, Embeddings, Frame, TrackState
 
 torch = pytest.importorskip('torch')
 
+from tiny_fdta import WIDTH, knowing, network  # noqa: E402
+
 from mot_perception.fdta.assignment import hungarian, object_max  # noqa: E402
 from mot_perception.fdta.id_decoder import Current, History  # noqa: E402
-from mot_perception.fdta.network import Fdta  # noqa: E402
-from mot_perception.fdta.settings import FdtaSettings  # noqa: E402
 from mot_perception.fdta.trajectories import Trajectories  # noqa: E402
 from mot_perception.trackers.fdta import FdtaTracker  # noqa: E402
 from mot_perception.trackers.fdta_settings import FdtaConfig  # noqa: E402
 
-WIDTH, PERIOD_NS = 32, 50_000_000
-
-
-def network(time_code: str = 'relative', window: int = 6, identities: int = 9) -> Fdta:
-    torch.manual_seed(0)
-    small = FdtaSettings.model_validate(
-        {
-            'window': window,
-            'detector': {
-                'queries': 7,
-                'width': WIDTH,
-                'heads': 4,
-                'points': 2,
-                'encoder_layers': 1,
-                'decoder_layers': 1,
-                'hidden': 48,
-                'blocks': (1, 1, 1, 1),
-                'stem': 4,
-            },
-            'spatial': {'bins': 12},
-            'temporal': {'layers': 2, 'heads': 4, 'hidden': 48, 'time_code': time_code},
-            'identity': {'identities': identities, 'layers': 3, 'heads': 4},
-        }
-    )
-    return Fdta(small).eval()
-
-
-class Knows(torch.nn.Module):
-    """Stands in for the ID decoder: who looks alike is the same one."""
-
-    def __init__(self, identities: int = 9) -> None:
-        super().__init__()
-        self.newborn, self.width = identities, WIDTH
-        self.word_to_embed = torch.nn.Linear(identities + 1, WIDTH, bias=False)
-
-    def forward(self, history: History, current: Current) -> torch.Tensor:
-        logits = torch.full((*current.features.shape[:-1], self.newborn + 1), -20.0)
-        logits[..., -1] = 0
-        known, labels = history.features[0, 0], history.labels[0, 0]
-        for row, column in (~history.missing[0, 0]).nonzero().tolist():
-            alike = torch.cosine_similarity(current.features[0, 0, 0], known[row, column], -1)
-            best = logits[0, 0, 0, :, labels[row, column]]
-            logits[0, 0, 0, :, labels[row, column]] = torch.maximum(best, 20 * (alike - 0.5))
-        return logits
+PERIOD_NS = 50_000_000
 
 
 def tracker(identities: int = 9, window: int = 6, **given) -> FdtaTracker:
-    net = network('row', window, identities)
-    net.id_decoder = Knows(identities)
-    net.trajectory_embedding.forward = lambda features, *_: features
-    net.trajectory_modeling = torch.nn.Identity()
-    return FdtaTracker(net, FdtaConfig.model_validate(given))
+    return FdtaTracker(knowing(window, identities), FdtaConfig.model_validate(given))
 
 
 def seen(*who: int, score: float | list[float] = 0.9) -> tuple[Detections, Embeddings]:
