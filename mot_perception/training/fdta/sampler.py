@@ -6,6 +6,7 @@ order in which they are listed.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -109,8 +110,8 @@ def plans(
 def _by_name(footages: Sequence[Footage]) -> list[int]:
     """Return the places of the sequences in the order of their names."""
     names = [footage.name for footage in footages]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise UserError(f'{name}: two sequences have this name; give each one of its own')
     return sorted(range(len(names)), key=names.__getitem__)
 
