@@ -18,13 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mot_perception.fdta.attention import Attention
+from mot_perception.fdta.sampling import Levels, Size, gathered_sum, levels_of, sampled_sum
 from mot_perception.fdta.spatial_adapter import GROUPS, Depth, DepthPredictor
 
 if TYPE_CHECKING:
     from mot_perception.fdta.settings import DetectorSettings, SpatialSettings
-
-Size = tuple[int, int]
-"""Height and width of a feature map."""
 
 
 class Detections(NamedTuple):
@@ -148,9 +146,23 @@ def sine_positions(padded: Tensor, width: int) -> Tensor:
     codes = []
     for axis in (1, 2):
         count = valid.cumsum(axis, dtype=torch.float32)
-        length = count.narrow(axis, -1, 1)
-        codes.append(_sines((count - 0.5) / (length + 1e-6) * 2 * math.pi, width // 2))
+        codes.append(_axis_code(count, count.narrow(axis, -1, 1), width // 2))
     return torch.cat(codes, -1).permute(0, 3, 1, 2)  # (B, h, w, width) → (B, width, h, w)
+
+
+def whole_positions(size: Size, width: int, device: torch.device) -> Tensor:
+    """Return what `sine_positions` does where nothing is padding, float32 (width, h, w)."""
+    rows, columns = (
+        torch.arange(1, count + 1, device=device, dtype=torch.float32) for count in size
+    )
+    y = _axis_code(rows, rows[-1], width // 2)[:, None].expand(-1, size[1], -1)
+    x = _axis_code(columns, columns[-1], width // 2)[None].expand(size[0], -1, -1)
+    return torch.cat([y, x], -1).permute(2, 0, 1)
+
+
+def _axis_code(count: Tensor, length: Tensor, width: int) -> Tensor:
+    """Return the code (…, width) of pixels that are the count-th of so many along an axis."""
+    return _sines((count - 0.5) / (length + 1e-6) * 2 * math.pi, width)
 
 
 def _sines(angles: Tensor, width: int) -> Tensor:
@@ -182,38 +194,6 @@ def pixel_centres(size: Size, share: Tensor) -> Tensor:
 
 
 # --- Deformable attention ---
-
-
-def sampled_sum(value: Tensor, sizes: list[Size], places: Tensor, weights: Tensor) -> Tensor:
-    """Return weighted sums of samples of the feature maps: the heart of deformable attention.
-
-    Samples are bilinear; beyond the border there are zeros; pixel centres lie at halves.
-
-    Args:
-        value: (B, S, heads, C): all levels one after the other, row by row.
-        sizes: Of the L levels.
-        places: (B, Q, heads, L, P, 2): x, y in [0, 1].
-        weights: (B, Q, heads, L, P).
-
-    Returns:
-        (B, Q, heads·C).
-    """
-    batch, _, heads, channels = value.shape
-    queries, points = places.shape[1], places.shape[4]
-    levels = torch.split(value, [height * width for height, width in sizes], 1)
-    total = value.new_zeros(batch * heads, channels, queries)
-    for level, (height, width) in enumerate(sizes):
-        # (B, h·w, heads, C) → (B, heads, C, h·w) → (B·heads, C, h, w)
-        maps = levels[level].permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
-        # (B, Q, heads, P, 2) → (B, heads, Q, P, 2) → (B·heads, Q, P, 2)
-        grid = (2 * places[:, :, :, level] - 1).transpose(1, 2).flatten(0, 1)
-        # (B, Q, heads, P) → (B, heads, Q, P) → (B·heads, 1, Q, P)
-        share = weights[:, :, :, level].transpose(1, 2).reshape(batch * heads, 1, queries, points)
-        # (B·heads, C, Q, P)
-        samples = functional.grid_sample(maps, grid.to(maps), align_corners=False)
-        total = total + (samples * share).sum(-1)
-    # (B·heads, C, Q) → (B, heads·C, Q) → (B, Q, heads·C)
-    return total.view(batch, heads * channels, queries).transpose(1, 2)
 
 
 class DeformableAttention(nn.Module):
@@ -249,7 +229,7 @@ class DeformableAttention(nn.Module):
         query: Tensor,
         places: Tensor,
         memory: Tensor,
-        sizes: list[Size],
+        levels: Levels,
         padded: Tensor | None,
     ) -> Tensor:
         """Return what the queries gather.
@@ -258,7 +238,7 @@ class DeformableAttention(nn.Module):
             query: (B, Q, width).
             places: (B, Q, L, 2) points or (B, Q, L, 4) boxes (centre, size) on each level.
             memory: (B, S, width).
-            sizes: Of the L levels.
+            levels: Of the memory.
             padded: bool (B, S), tokens that count as zeros.
 
         Returns:
@@ -275,14 +255,18 @@ class DeformableAttention(nn.Module):
         weights = weights.unflatten(-1, each[1:])
         centres = places[:, :, None, :, None, :2]  # (B, Q, 1, L, 1, 2)
         if places.shape[-1] == 2:  # offsets are in pixels
-            pixels = offsets.new_tensor([(width, height) for height, width in sizes])  # (L, 2)
-            where = centres + offsets / pixels[:, None]
+            pixels = levels.extent.unflatten(0, each[1:])  # (L, P, 2)
+            where = centres + offsets / pixels
         else:  # the last point of an offset of 1 lies on the box's border
             halves = places[:, :, None, :, None, 2:] / 2
             where = centres + offsets / self.points * halves
         # (B, S, width) → (B, S, heads, C)
         split = value.unflatten(-1, (self.heads, -1))
-        gathered: Tensor = self.output_proj(sampled_sum(split, sizes, where, weights))
+        if torch.is_grad_enabled():
+            summed = sampled_sum(split, levels.sizes, where, weights)
+        else:
+            summed = gathered_sum(split, levels, where, weights)
+        gathered: Tensor = self.output_proj(summed)
         return gathered
 
 
@@ -308,11 +292,11 @@ class EncoderLayer(nn.Module):
         tokens: Tensor,
         position: Tensor,
         places: Tensor,
-        sizes: list[Size],
+        levels: Levels,
         padded: Tensor | None,
     ) -> Tensor:
         """Return new tokens (B, S, width)."""
-        gathered = self.self_attn(tokens + position, places, tokens, sizes, padded)
+        gathered = self.self_attn(tokens + position, places, tokens, levels, padded)
         tokens = self.norm1(tokens + gathered)
         renewed: Tensor = self.norm2(tokens + self.linear2(functional.relu(self.linear1(tokens))))
         return renewed
@@ -329,16 +313,16 @@ class Encoder(nn.Module):
         self,
         tokens: Tensor,
         position: Tensor,
-        sizes: list[Size],
+        levels: Levels,
         shares: Tensor,
         padded: Tensor | None,
     ) -> Tensor:
         """Return new tokens (B, S, width); shares (B, L, 2) say which part of a level is image."""
-        centres = [pixel_centres(size, shares[:, i]) for i, size in enumerate(sizes)]
+        centres = [pixel_centres(size, shares[:, i]) for i, size in enumerate(levels.sizes)]
         # (B, S, 2) → (B, S, L, 2): the same place of the image on each level
         places = torch.cat(centres, 1)[:, :, None] * shares[:, None]
         for layer in self.layers:
-            tokens = layer(tokens, position, places, sizes, padded)
+            tokens = layer(tokens, position, places, levels, padded)
         return tokens
 
 
@@ -380,7 +364,7 @@ class DecoderLayer(nn.Module):
                 content = self._to_each_other(content, position)
             elif step == 'vision':
                 gathered = self.cross_attn(
-                    content + position, places, image.memory, image.sizes, image.padded
+                    content + position, places, image.memory, image.levels, image.padded
                 )
                 content = self.norm1(content + gathered)
             elif depth is not None:
@@ -408,8 +392,8 @@ class EncodedImage(NamedTuple):
 
     memory: Tensor
     """(B, S, width): the tokens of all levels."""
-    sizes: list[Size]
-    """Of the L levels."""
+    levels: Levels
+    """How they lie there."""
     shares: Tensor
     """float32 (B, L, 2): which part of a level is image, along x and y."""
     padded: Tensor | None
@@ -475,6 +459,7 @@ class Transformer(nn.Module):
         self, settings: DetectorSettings, spatial: SpatialSettings, box_heads: nn.ModuleList
     ) -> None:
         super().__init__()
+        self.points = settings.points
         self.level_embed = nn.Parameter(torch.randn(settings.levels, settings.width))
         self.encoder = Encoder(settings)
         self.decoder = Decoder(settings, spatial, box_heads)
@@ -509,7 +494,7 @@ class Transformer(nn.Module):
     def _encode(
         self, maps: list[Tensor], positions: list[Tensor], padded: list[Tensor] | None
     ) -> EncodedImage:
-        sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
+        levels = levels_of([_size(level) for level in maps], self.points, maps[0].device)
         # (B, width, h, w) each → (B, width, S) → (B, S, width)
         tokens = torch.cat([level.flatten(2) for level in maps], 2).transpose(1, 2)
         places = [
@@ -518,12 +503,12 @@ class Transformer(nn.Module):
         ]
         position = torch.cat([code.flatten(2) for code in places], 2).transpose(1, 2)
         if padded is None:
-            flat, shares = None, tokens.new_ones(len(tokens), len(sizes), 2, dtype=torch.float32)
+            flat, shares = None, tokens.new_ones(len(tokens), len(maps), 2, dtype=torch.float32)
         else:
             flat = torch.cat([level.flatten(1) for level in padded], 1)  # (B, S)
             shares = torch.stack([valid_share(level) for level in padded], 1)
-        memory = self.encoder(tokens, position, sizes, shares, flat)
-        return EncodedImage(memory, sizes, shares, flat)
+        memory = self.encoder(tokens, position, levels, shares, flat)
+        return EncodedImage(memory, levels, shares, flat)
 
 
 # --- The whole ---
@@ -585,11 +570,11 @@ class DeformableDetr(nn.Module):
         """
         _check(images, padded)
         maps = self.feature_maps(images)
-        masks, positions = self._masks_and_positions(maps, padded)
-        known = None if padded is None else masks
+        masks = None if padded is None else _masks(maps, padded)
+        positions = _positions(maps, masks)
         predictor = self.depth_predictor
-        depth = None if predictor is None else predictor(maps, positions, known)
-        contents, boxes = self.transformer(maps, positions, known, self.query_embed.weight, depth)
+        depth = None if predictor is None else predictor(maps, positions, masks)
+        contents, boxes = self.transformer(maps, positions, masks, self.query_embed.weight, depth)
         logits = [head(content) for head, content in zip(self.class_embed, contents, strict=True)]
         return Detections(torch.stack(logits), boxes, contents[-1], depth)
 
@@ -603,19 +588,26 @@ class DeformableDetr(nn.Module):
             maps.append(coarsest)
         return maps
 
-    def _masks_and_positions(
-        self, maps: list[Tensor], padded: Tensor | None
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        if padded is None:
-            masks = [level.new_zeros(1, *level.shape[-2:], dtype=torch.bool) for level in maps]
-        else:
-            whole = padded[:, None].float()
-            masks = [functional.interpolate(whole, level.shape[-2:])[:, 0] > 0 for level in maps]
-        positions = [
-            sine_positions(mask, level.shape[1]).to(level).expand_as(level)
-            for mask, level in zip(masks, maps, strict=True)
+
+def _masks(maps: list[Tensor], padded: Tensor) -> list[Tensor]:
+    """Return the mask of every map, bool (B, h, w)."""
+    whole = padded[:, None].float()
+    return [functional.interpolate(whole, level.shape[-2:])[:, 0] > 0 for level in maps]
+
+
+def _positions(maps: list[Tensor], masks: list[Tensor] | None) -> list[Tensor]:
+    """Return the position code of every map, of its shape."""
+    if masks is None:
+        codes = [whole_positions(_size(level), level.shape[1], level.device) for level in maps]
+    else:
+        codes = [
+            sine_positions(mask, level.shape[1]) for mask, level in zip(masks, maps, strict=True)
         ]
-        return masks, positions
+    return [code.to(level).expand_as(level) for code, level in zip(codes, maps, strict=True)]
+
+
+def _size(level: Tensor) -> Size:
+    return level.shape[-2], level.shape[-1]
 
 
 def _projections(settings: DetectorSettings) -> nn.ModuleList:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -15,10 +14,11 @@ from mot_perception.fdta.deformable_detr import (
     DeformableDetr,
     logit,
     pixel_centres,
-    sampled_sum,
     sine_positions,
     valid_share,
+    whole_positions,
 )
+from mot_perception.fdta.sampling import levels_of, sampled_sum
 
 SIZES = [(5, 7), (3, 4), (1, 2)]
 
@@ -38,52 +38,11 @@ def varied(module):
     return module.eval()
 
 
-def bilinear(feature, x, y):
-    """Value of one h×w map at x, y in [0, 1]; zero beyond."""
-    height, width = feature.shape
-    column, row = x * width - 0.5, y * height - 0.5
-    value = 0.0
-    for i, j in itertools.product(range(2), range(2)):
-        r, c = math.floor(row) + i, math.floor(column) + j
-        if 0 <= r < height and 0 <= c < width:
-            value += float(feature[r, c]) * (1 - abs(row - r)) * (1 - abs(column - c))
-    return value
-
-
-def test_sampled_sum_is_the_loop(device):
-    torch.manual_seed(1)
-    batch, heads, channels, queries, points = 2, 2, 3, 4, 2
-    tokens = sum(h * w for h, w in SIZES)
-    value = torch.randn(batch, tokens, heads, channels)
-    places = torch.rand(batch, queries, heads, len(SIZES), points, 2) * 1.4 - 0.2
-    weights = torch.rand(batch, queries, heads, len(SIZES), points)
-    expected = torch.zeros(batch, queries, heads, channels)
-    levels = value.split([h * w for h, w in SIZES], 1)
-    for b, q, h, c in itertools.product(*map(range, (batch, queries, heads, channels))):
-        for level, size in enumerate(SIZES):
-            feature = levels[level][b, :, h, c].view(size)
-            for p in range(points):
-                x, y = places[b, q, h, level, p].tolist()
-                share = float(weights[b, q, h, level, p])
-                expected[b, q, h, c] += share * bilinear(feature, x, y)
-    found = sampled_sum(value.to(device), SIZES, places.to(device), weights.to(device))
-    torch.testing.assert_close(found.cpu(), expected.flatten(2), atol=1e-5, rtol=1e-5)
-
-
-def test_sampled_sum_gradients():
-    torch.manual_seed(2)
-    value = torch.randn(1, 10, 2, 2, dtype=torch.float64, requires_grad=True)
-    places = torch.rand(1, 2, 2, 2, 1, 2, dtype=torch.float64, requires_grad=True)
-    weights = torch.rand(1, 2, 2, 2, 1, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda v, p, w: sampled_sum(v, [(2, 3), (2, 2)], p, w), (value, places, weights)
-    )
-
-
 def test_attention_of_points_and_boxes():
     """Offsets are pixels around a point; within a box, shares of its half size."""
     attention = DeformableAttention(width=8, heads=2, levels=3, points=2)
     memory = torch.randn(1, sum(h * w for h, w in SIZES), 8)
+    levels = levels_of(SIZES, 2, memory.device)
     query = torch.zeros(1, 1, 8)
     point = torch.tensor([[[[0.4, 0.6]] * 3]])
     box = torch.tensor([[[[0.4, 0.6, 0.2, 0.1]] * 3]])
@@ -95,7 +54,7 @@ def test_attention_of_points_and_boxes():
         value = attention.value_proj(memory).view(1, -1, 2, 4)
         even = torch.full((1, 1, 2, 3, 2), 1 / 6)
         expected.append(attention.output_proj(sampled_sum(value, SIZES, where, even)))
-        found.append(attention(query, places, memory, SIZES, None))
+        found.append(attention(query, places, memory, levels, None))
     torch.testing.assert_close(found, expected)
 
 
@@ -106,7 +65,8 @@ def test_attention_ignores_padding():
     query, memory = torch.randn(1, 4, 8), torch.randn(1, padded.shape[1], 8)
     places = torch.rand(1, 4, 3, 2)
     other = memory.masked_fill(padded[..., None], 99)
-    first, second = (attention(query, places, m, SIZES, padded) for m in (memory, other))
+    levels = levels_of(SIZES, 2, memory.device)
+    first, second = (attention(query, places, m, levels, padded) for m in (memory, other))
     assert torch.equal(first, second)
 
 
@@ -134,6 +94,13 @@ def test_sine_positions():
     slow = 10000**0.5
     expected = [f(a / d) for a in (y, x) for d in (1, slow) for f in (math.sin, math.cos)]
     torch.testing.assert_close(code[0, :, 1, 0], torch.tensor(expected), atol=1e-6, rtol=1e-5)
+
+
+def test_positions_without_padding(device):
+    size = 7, 5
+    nothing = torch.zeros(1, *size, dtype=torch.bool, device=device)
+    found = whole_positions(size, 16, nothing.device)
+    assert torch.equal(found, sine_positions(nothing, 16)[0])
 
 
 def test_places_of_pixels():
@@ -202,6 +169,19 @@ def test_queries_may_be_permuted(detr, device):
 def test_repeatable(detr, device):
     images = torch.randn(1, 3, 64, 96, device=device)
     assert torch.equal(detr(images).embeddings, detr(images).embeddings)
+
+
+@pytest.mark.parametrize('size', [(64, 96), (70, 41)])
+def test_without_gradients_the_numbers_are_the_same(detr, device, size):
+    """Samples are then summed in another way."""
+    images = torch.randn(2, 3, *size, device=device)
+    padded = torch.zeros(2, *size, dtype=torch.bool, device=device)
+    padded[0, 50:] = True
+    with_gradients = detr(images, padded)
+    with torch.no_grad():
+        without = detr(images, padded)
+    torch.testing.assert_close(without.boxes, with_gradients.boxes, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(without.embeddings, with_gradients.embeddings, atol=1e-4, rtol=1e-4)
 
 
 def test_boxes_are_refined_layer_by_layer(detr, device):
