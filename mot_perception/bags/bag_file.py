@@ -96,9 +96,18 @@ class BagFile:
         return found[0]
 
     def messages(
-        self, connections: Collection[Connection]
+        self,
+        connections: Collection[Connection],
+        *,
+        start: int | None = None,
+        stop: int | None = None,
     ) -> Iterator[tuple[Connection, int, bytes]]:
         """Yield (topic, log time in ns, raw message) in the order of log times.
+
+        Args:
+            connections: The topics.
+            start: First log time; None: that of the bag.
+            stop: Log time of the first message that is left out; None: none is.
 
         Raises:
             UserError: The bag breaks off, or a type differs from ours.
@@ -107,7 +116,7 @@ class BagFile:
             self._check_definition(connection)
         kinds = {(it.topic, it.msgtype) for it in connections}
         every = [it for it in self._reader.connections if (it.topic, it.msgtype) in kinds]
-        stream = iter(self._reader.messages(every))
+        stream = iter(self._reader.messages(every, start, stop))
         while True:
             with self._faults():
                 message = next(stream, None)

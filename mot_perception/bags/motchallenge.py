@@ -56,7 +56,7 @@ def open_motchallenge(
     images = list_images(image_folder) if image_folder.is_dir() else []
     detections = _read_if_there(folder / DETECTIONS, 'det', score_range)
     truth = _read_if_there(folder / TRUTH, 'gt')
-    length = _length(folder, info.length, images, (detections, truth))
+    length = sequence_length(folder, info.length, images, (detections, truth))
     size = image_size(images[0]) if images else (info.width, info.height)
 
     def frames() -> Iterator[Item]:
@@ -87,9 +87,20 @@ def _read_if_there(
     return read_mot(path, kind=kind, score_range=score_range) if path.exists() else None
 
 
-def _length(
+def sequence_length(
     folder: Path, told: int | None, images: list[Path], tables: tuple[MotRows | None, ...]
 ) -> int:
+    """Return how many frames a sequence has.
+
+    Args:
+        folder: The sequence.
+        told: What `seqinfo.ini` says.
+        images: Its images.
+        tables: Boxes; they may end early, not late.
+
+    Raises:
+        UserError: These contradict each other.
+    """
     last_row = max(rows.last_frame if rows is not None else 0 for rows in tables)
     length = told or len(images) or last_row
     if not length:

@@ -55,7 +55,7 @@ def open_bag(
     """
     wanted, classes = topics or Topics(), ClassIndex()
     with BagFile(path) as bag:
-        reader = _Reader(bag, choose_topics(bag, wanted))
+        reader = BagReader(bag, choose_topics(bag, wanted))
         width, height = reader.size
         lead = reader.connections[reader.leader]
         length, period = lead.msgcount, reader.period_ns
@@ -63,7 +63,7 @@ def open_bag(
 
     def read(decode: bool) -> Iterator[Item]:
         with BagFile(path) as bag:
-            reader = _Reader(bag, choose_topics(bag, wanted), score_range, classes)
+            reader = BagReader(bag, choose_topics(bag, wanted), score_range, classes)
             yield from reader.items(decode)
 
     def ground_truth() -> MotRows | None:
@@ -84,8 +84,19 @@ def open_bag(
     )
 
 
-class _Reader:
-    """Turns the messages of an open bag into items."""
+class BagReader:
+    """Turns the messages of an open bag into items.
+
+    Args:
+        bag: The bag.
+        connections: Topics by role, of `choose_topics`.
+        score_range: See `open_bag`.
+        classes: Numbers the class names of detections.
+
+    Attributes:
+        leader: The role whose messages make the frames.
+        size: Width and height of the first frame, 0 where unknown.
+    """
 
     def __init__(
         self,
@@ -125,11 +136,16 @@ class _Reader:
 
     def items(self, decode: bool) -> Iterator[Item]:
         """Yield the frames; without `decode`, images and depth are left out."""
+        for index, found in self.found():
+            yield self.item(index, found, decode=decode)
+
+    def found(self) -> Iterator[tuple[int, dict[str, Stamped]]]:
+        """Yield number and messages of each frame."""
         beside = set(self.connections) - {self.leader, 'camera_info'}
         tolerance = min(self.period_ns or DEFAULT_PERIOD_NS, NANOSECONDS) / 2
         for index, found in enumerate(synchronise(self._feed(), self.leader, beside, tolerance)):
             if 'detections' in found or 'detections' not in self.connections:
-                yield self._item(index, found, decode)
+                yield index, found
 
     def _feed(self) -> Iterator[Stamped]:
         roles = {connection.topic: role for role, connection in self.connections.items()}
@@ -140,7 +156,12 @@ class _Reader:
             else:
                 yield Stamped(role, stamp_of(raw, log_ns), log_ns, raw)
 
-    def _item(self, index: int, found: dict[str, Stamped], decode: bool) -> Item:
+    def item(self, index: int, found: dict[str, Stamped], *, decode: bool) -> Item:
+        """Return the frame of messages.
+
+        Raises:
+            UserError: One of them cannot be read.
+        """
         frame, detections = self._frames.read(found, index, pixels=decode)
         truth = found.get('ground_truth')
         return Item(frame, detections, _truth(self._message(truth)) if truth else None)

@@ -34,15 +34,15 @@ class View:
 
 
 class Footage(Protocol):
-    """A sequence that clips are cut from; it may be asked by several processes at once.
+    """A sequence that clips are cut from; it may be asked by several processes at once."""
 
-    Attributes:
-        name: Of the sequence, for people.
-        period: Seconds from frame to frame.
-    """
+    @property
+    def name(self) -> str:
+        """Name of the sequence, one of its own."""
 
-    name: str
-    period: float
+    @property
+    def period(self) -> float:
+        """Seconds from frame to frame."""
 
     def __len__(self) -> int:
         """Return the number of frames."""

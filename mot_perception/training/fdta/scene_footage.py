@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mot_perception.bags.depth_labels import values_of_metres
 from mot_perception.bags.motchallenge import open_motchallenge
 from mot_perception.training.fdta.clip import View
-from mot_perception.training.fdta.metric_depth import as_label, depth_range
+from mot_perception.training.fdta.metric_depth import LOOKS, depth_range
 from mot_perception.training.staging import (
     FPS,
     FRAMES,
@@ -30,15 +31,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mot_perception.bags.depth_labels import Orientation
     from mot_perception.scenes.scene import Scene
 
-    Orientation = Literal['disparity', 'depth']
 
 OPEN_AT_ONCE = 128
 """Scenes that a process keeps open: to paint a room takes as long as to render 20 frames, and it
 holds 2 MB at 640×360."""
-LOOKS = 5
-"""Frames that say how near and how far things are in a scene."""
 
 
 class Recipe(Protocol):
@@ -118,7 +117,7 @@ class SceneFootage:
             xyxy=seen.boxes[clear],
             ids=seen.ids[clear],
             labels=np.zeros(clear.sum(), np.int64),
-            depth=as_label(seen.frame.depth, nearest, farthest, self.orientation),
+            depth=values_of_metres(seen.frame.depth, self.orientation, nearest, farthest),
         )
 
 

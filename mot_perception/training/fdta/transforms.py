@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from mot_perception.errors import UserError
 from mot_perception.fdta.images import scaled_size
 from mot_perception.fdta.losses.detection_loss import Objects
 from mot_perception.training.fdta.clip import Clip, View
@@ -18,7 +19,7 @@ from mot_perception.training.fdta.colour_jitter import random_light
 from mot_perception.training.fdta.framing import Framing, framed, remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -55,14 +56,28 @@ def read_clip(
         random: Augments; None: frames are only scaled to the network's size.
 
     Raises:
-        UserError: A file is missing or damaged: which.
+        UserError: A file is missing or damaged: which; or frames are not of one size.
     """
     read = {number: footage.view(number) for number in dict.fromkeys(frames)}
+    _check_sizes(footage, read)
     views = [read[number] for number in frames]
     numbers = np.arange(len(frames)) if len(read) == 1 else np.array(frames) - frames[0]
     times = numbers.astype(np.float64) * (footage.period / settings.frame_period)
     views = plain(views, settings) if random is None else augmented(views, settings, random)
     return to_clip(views, times)
+
+
+def _check_sizes(footage: Footage, read: Mapping[int, View]) -> None:
+    """Refuse a sequence whose images change their size on the way."""
+    sizes = {number: view.image.shape[1::-1] for number, view in read.items()}
+    first, *others = sizes
+    for number in others:
+        if sizes[number] != sizes[first]:
+            one, other = ('×'.join(map(str, sizes[it])) for it in (first, number))
+            raise UserError(
+                f'{footage.name}: frame {first + 1} has {one} pixels, frame {number + 1} {other}; '
+                'make a sequence of each size'
+            )
 
 
 def plain(views: Sequence[View], settings: FdtaSettings) -> list[View]:

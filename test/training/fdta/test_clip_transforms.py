@@ -100,7 +100,7 @@ def test_whole_clips_are_seen_alike():
 def test_all_kinds_of_looks_come_out():
     shapes, mirrored = set(), 0
     for seed in range(60):
-        views = [marked([20, 20, 60, 60], [250, 100, 300, 170])] + walking(2)
+        views = [marked([20, 20, 60, 60], [250, 100, 300, 170]), *walking(2)]
         view = augmented(views, NETWORK, np.random.default_rng(seed))[0]
         shapes.add(view.image.shape[:2])
         mirrored += len(view.ids) == 2 and view.xyxy[0, 0] > view.xyxy[1, 0]

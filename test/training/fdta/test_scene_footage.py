@@ -9,7 +9,7 @@ import pytest
 
 from mot_perception.errors import UserError
 from mot_perception.training.fdta import scene_footage
-from mot_perception.training.fdta.metric_depth import as_label, depth_range
+from mot_perception.training.fdta.metric_depth import depth_range
 from mot_perception.training.fdta.scene_footage import refilled_footages, staged_footages
 
 SIZE = 160, 90
@@ -73,16 +73,10 @@ def test_depth_and_disparity_are_each_others_inverse():
     assert product == pytest.approx(np.full(len(product), product[0]), rel=1e-4)
 
 
-def test_measured_depth_becomes_labels():
+def test_the_range_of_measured_depth():
     metres = np.array([[0, 2, 4], [8, np.nan, 1]], np.float32)
     assert depth_range([metres]) == (1, 8)
     assert depth_range([0 * metres]) == (1, 1)
-    unknown = np.isnan(as_label(metres, 2, 8, 'depth'))
-    assert unknown.tolist() == [[True, False, False], [False, True, False]]
-    depth = as_label(metres, 2, 8, 'depth')[~unknown]
-    assert depth == pytest.approx([255 / 4, 255 / 2, 255, 255 / 8])
-    disparity = as_label(metres, 2, 8, 'disparity')[~unknown]
-    assert disparity == pytest.approx([255, 255 / 2, 255 / 4, 255])  # who is nearer is cut
 
 
 @pytest.fixture
@@ -122,5 +116,5 @@ def test_the_same_motion_in_other_clothes(truth):
 
 def test_a_ground_truth_without_image_size_is_refused(truth):
     (truth / 'seqinfo.ini').write_text('[Sequence]\nframeRate=20\n')
-    with pytest.raises(UserError, match='the image size in seqinfo.ini'):
+    with pytest.raises(UserError, match=r'the image size in seqinfo\.ini'):
         refilled_footages([truth], height=180, orientation='depth')

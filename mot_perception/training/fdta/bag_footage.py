@@ -1,0 +1,114 @@
+"""Recordings with ground truth as footage; RGB-D cameras give the depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mot_perception.bags.bag_frames import BagFrames
+from mot_perception.bags.depth_labels import values_of_metres
+from mot_perception.boxes import clip
+from mot_perception.errors import UserError
+from mot_perception.training.fdta.clip import View
+from mot_perception.training.fdta.metric_depth import LOOKS, depth_range
+from mot_perception.training.fdta.mot_footage import LEAST_SIDE, USUAL_FPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mot_perception.bags.depth_labels import Orientation
+
+    Depth = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class BagFootage:
+    """Images, depth and ground truth of one bag.
+
+    Attributes:
+        name: Of the bag.
+        period: Mean seconds from frame to frame.
+        frames: The bag.
+        most: Objects in a frame that can be learned from.
+        orientation: What labels of depth shall say; None: depth is not read.
+        reach: Nearest and farthest depth, metres.
+    """
+
+    name: str
+    period: float
+    frames: BagFrames = field(repr=False)
+    most: int
+    orientation: Orientation | None
+    reach: tuple[float, float]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.frames)
+
+    def legal(self) -> NDArray[np.bool_]:
+        """Return which frames have objects, and not more than can be learned from."""
+        count = [0 if truth is None else len(truth.ids) for truth in self.frames.truths]
+        return (np.array(count) > 0) & (np.array(count) <= self.most)
+
+    def view(self, number: int) -> View:
+        """Read frame `number`, from 0.
+
+        Raises:
+            UserError: A message is damaged, or depth is not of the image's size.
+        """
+        item = self.frames[number]
+        frame, truth = item.frame, item.ground_truth
+        assert frame.image is not None
+        height, width = frame.image.shape[:2]
+        xyxy = clip(truth.xyxy if truth else np.empty((0, 4)), width, height)
+        inside = (xyxy[:, 2:] - xyxy[:, :2] >= LEAST_SIDE).all(1)
+        ids = truth.ids[inside] if truth else np.empty(0, np.int64)
+        return View(
+            frame.image,
+            xyxy[inside],
+            ids,
+            np.zeros(len(ids), np.int64),
+            self._depth(frame.depth, (height, width), number),
+        )
+
+    def _depth(self, depth: Depth | None, size: tuple[int, int], number: int) -> Depth | None:
+        """Return what is learned of depth; nothing is known where the camera gave none."""
+        if self.orientation is None or 'depth' not in self.frames.roles:
+            return None
+        if depth is None:
+            return np.full(size, np.nan, np.float32)
+        if depth.shape != size:
+            raise UserError(
+                f'{self.frames.path}: depth of frame {number} has {depth.shape[1]}×'
+                f'{depth.shape[0]} pixels, its image {size[1]}×{size[0]}; record depth that is '
+                'registered to the image'
+            )
+        return values_of_metres(depth, self.orientation, *self.reach)
+
+
+def open_bag_footage(path: Path, orientation: Orientation | None, most: int) -> BagFootage:
+    """Open a recording; it is read through once.
+
+    Args:
+        path: Folder of the bag, `.mcap`, or `.db3` file.
+        orientation: What labels of depth shall say; None: depth is not read.
+        most: Objects in a frame that can be learned from.
+
+    Raises:
+        UserError: It is damaged, or has no images or no ground truth.
+    """
+    frames = BagFrames(path)
+    if 'ground_truth' not in frames.roles:
+        raise UserError(f'{path}: no topic named …/ground_truth; training needs it')
+    reach = 1.0, 1.0
+    if orientation is not None and 'depth' in frames.roles:
+        numbers = np.unique(np.linspace(0, len(frames) - 1, LOOKS).astype(int)).tolist()
+        depths = (frames[number].frame.depth for number in numbers)
+        reach = depth_range(depth for depth in depths if depth is not None)
+        frames.close()
+    name = path.resolve().stem if path.is_file() else path.resolve().name
+    return BagFootage(name, frames.period or 1 / USUAL_FPS, frames, most, orientation, reach)
