@@ -41,7 +41,8 @@ LAST = 255.0
 """Largest value that is learned."""
 LEAST = 0.01
 """Smallest value of what is known: networks take 0 for unknown. It is in the first bin or near."""
-UNKNOWN, FIRST_CODE, LAST_CODE = 0, 1, 65_535
+UNKNOWN, FIRST_CODE, LAST_CODE = 0, 1, 4095
+"""Written codes have 12 bits: half precision has 11, and with 16 files are twice as large."""
 _MOST_DIGITS = 12
 
 
@@ -65,8 +66,8 @@ class Meaning(BaseModel):
     model: str = Field(description='Name of the network and a part of the hash of its weights.')
     licence: str = Field(description='Of its weights.')
     software: str = Field(description='What wrote this.')
-    recipe: str = Field(description='Hash of how labels were made; equal ones may stand together.')
-    source: str = Field(description='Hash of the images.')
+    recipe: str = Field(description='How; labels of equal ones may stand beside each other.')
+    source: str = Field(description='Hash of what was looked at.')
 
     @model_validator(mode='after')
     def _in_order(self) -> Meaning:

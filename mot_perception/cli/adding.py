@@ -13,9 +13,10 @@ def add_verb(app: typer.Typer, verb: Callable[..., object], example: str) -> Non
 
     Args:
         app: The program or group.
-        verb: Its name and docstring are the verb's.
+        verb: Its name, with '-' for '_', and its docstring are the verb's.
         example: Arguments with which the program is called.
     """
     # What a verb raises is for those who call it in Python.
     text = (inspect.getdoc(verb) or '').partition('\n\nRaises:')[0]
-    app.command(verb.__name__, help=text, epilog=f'Example: mot-perception {example}')(verb)
+    name = verb.__name__.replace('_', '-')
+    app.command(name, help=text, epilog=f'Example: mot-perception {example}')(verb)

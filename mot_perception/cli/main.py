@@ -97,6 +97,7 @@ def _register() -> None:
     from mot_perception.cli.evaluate import evaluate
     from mot_perception.cli.export import export
     from mot_perception.cli.extract import extract
+    from mot_perception.cli.label_depth import label_depth
     from mot_perception.cli.live import live
     from mot_perception.cli.replay import replay
     from mot_perception.cli.scene import scene
@@ -108,6 +109,7 @@ def _register() -> None:
         evaluate: 'evaluate --gt dancetrack/val --tracks result/ --csv scores.csv',
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
         extract: 'extract dancetrack/train --config sam2.yaml --out maps/',
+        label_depth: 'label-depth dancetrack/train --model depth-anything-v2-small/',
         ablate: 'ablate --boxes dancetrack/val --scenes 5 --out ablation/',
         export: 'export yolox_s.pth yolox_s.onnx --size 640x640',
         bench: 'bench --objects 10 --objects 100',

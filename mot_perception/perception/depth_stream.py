@@ -80,14 +80,14 @@ class DepthStream:
         return frame.stamp_ns >= self._stamp_ns and self._depth.map.shape == image.shape[:2]
 
     def _look(self, frame: Frame, image: NDArray[np.uint8]) -> Depth:
-        depth = self._estimator.estimate(image, _focal(frame, image.shape[1]))
+        depth = self._estimator.estimate(image, focal_of(frame, image.shape[1]))
         if self._scale is None:
             return depth
         factor = self._scale.factor(depth.map, image, frame.stamp_ns)
         return Depth(depth.map * np.float32(factor), depth.metric)
 
 
-def _focal(frame: Frame, width: int) -> float | None:
+def focal_of(frame: Frame, width: int) -> float | None:
     """Return the focal length in pixels of an image of this width, if it is known."""
     camera = frame.camera
     if camera is None or camera.width <= 0:

@@ -30,6 +30,7 @@ SINGLE_FILES = '.pt', '.pth', '.safetensors'
 METRIC, DISPARITY, DEPTH_PRO = 'metric', 'disparity', 'depth_pro'
 NOT_COMMERCIAL = re.compile('depth.?anything.?v2.*(base|large|giant)', re.IGNORECASE)
 """Names of weights that are published under CC-BY-NC-4.0; the small ones are under Apache-2.0."""
+FREE = re.compile('depth.?anything.?v2.*small', re.IGNORECASE)
 FARTHEST = 100.0
 """Farthest over nearest relative depth: disparities near 0, the sky's, would be without bound."""
 DEPTH_PRO_RANGE = 1e-4, 1e4
@@ -48,6 +49,8 @@ class TransformersDepth:
     Attributes:
         metric: Whether estimates are in metres.
         name: Its name, a part of the hash of its weights, and what they must not be used for.
+        licence: Of weights with this name, as far as that is known.
+        restricted: Whether it forbids some uses.
 
     Raises:
         UserError: What is wrong with the files or the device, or nobody knows what the network's
@@ -58,7 +61,9 @@ class TransformersDepth:
         self._network = _load(model, device, half)
         self._output = _meaning(self._network.config, model)
         self.metric = self._output in {METRIC, DEPTH_PRO}
-        self.name = self._network.name + _terms(model, self._network.config)
+        terms = _terms(model, self._network.config)
+        self.name, self.restricted = self._network.name + terms, bool(terms)
+        self.licence = _licence(model, self._network.config)
 
     def estimate(self, image: NDArray[np.uint8], focal: float | None = None) -> Depth:
         """Return the depth of an H×W×3 BGR image, of its size; 0 where unknown.
@@ -71,16 +76,43 @@ class TransformersDepth:
         Raises:
             UserError: The device's memory does not suffice, or the network cannot take the image.
         """
-        output = self._network([image])
+        values, across = self._seen(image, focal)
         size = image.shape[:2]
-        values = interpolate(output.predicted_depth.float()[None], size, mode='bilinear')[0, 0]
+        values = interpolate(values[None, None], size, mode='bilinear')[0, 0]
         if self._output == DISPARITY:
             values = _from_disparity(values)
         elif self._output == DEPTH_PRO:
-            across = size[1] / focal if focal else _across(float(output.field_of_view))
             values = _from_depth_pro(values, across)
         known = values.isfinite() & (values > 0)
         return Depth(values.where(known, 0.0).cpu().numpy(), self.metric)
+
+    def raw(self, image: NDArray[np.uint8], focal: float | None = None) -> NDArray[np.float32]:
+        """Return what the network says of an image, float32 in its own size; NaN where unknown.
+
+        That is metres where `metric`; else disparity, which is larger where it is nearer and is
+        known up to scale and shift.
+
+        Args:
+            image: H×W×3, BGR.
+            focal: See `estimate`.
+
+        Raises:
+            UserError: See `estimate`.
+        """
+        values, across = self._seen(image, focal)
+        if self._output == DEPTH_PRO:
+            values = _from_depth_pro(values, across)
+        known = values.isfinite() & ((values > 0) | (not self.metric))
+        raw: NDArray[np.float32] = values.where(known, nan).cpu().numpy()
+        return raw
+
+    def _seen(self, image: NDArray[np.uint8], focal: float | None) -> tuple[Tensor, float]:
+        """Return the network's numbers, and Depth Pro's width of the view at distance 1."""
+        output = self._network([image])
+        across = nan
+        if self._output == DEPTH_PRO:
+            across = image.shape[1] / focal if focal else _across(float(output.field_of_view))
+        return output.predicted_depth[0].float(), across
 
     def gpu_bytes(self) -> int:
         """Return the bytes that its weights take of a GPU."""
@@ -106,6 +138,16 @@ def _terms(model: str, config: Any) -> str:
     if config.model_type == 'depth_pro':
         return TERMS
     return ', not for commercial use' if NOT_COMMERCIAL.search(Path(model).name) else ''
+
+
+def _licence(model: str, config: Any) -> str:
+    """Return the licence of weights with this name, as far as it is known."""
+    name = Path(model).name
+    if config.model_type == 'depth_pro':
+        return 'AMLR: for research only'
+    if NOT_COMMERCIAL.search(name):
+        return 'CC-BY-NC-4.0: not for commercial use'
+    return 'Apache-2.0' if FREE.search(name) else 'not known: see where the weights are from'
 
 
 def _meaning(config: Any, model: str) -> str:

@@ -61,6 +61,17 @@ def test_metres(metric, image, device):
     np.testing.assert_allclose(depth.map, raw(metric, image), atol=1e-3)
 
 
+@pytest.mark.parametrize('kind', ['metric', 'relative'])
+def test_raw_is_what_the_network_says(kind, image, device, request):
+    folder = request.getfixturevalue(kind)
+    estimator = build(folder, device)
+    large = cv2.resize(image, (2 * SIDE, 2 * SIDE), interpolation=cv2.INTER_NEAREST)
+    said = estimator.raw(image)
+    assert said.dtype == np.float32
+    np.testing.assert_allclose(said, raw(folder, image), atol=1e-3)
+    assert estimator.raw(large).shape == (SIDE, SIDE)  # its own size, not the image's
+
+
 def test_relative_is_turned_round(relative, image, device):
     """Networks say how near; here larger is farther, and only ratios mean something."""
     depth = build(relative, device).estimate(image)
@@ -103,6 +114,7 @@ def test_unknown_is_zero(metric, image):
         for parameter in estimator._network._module.parameters():
             parameter.fill_(math.nan)
     assert (estimator.estimate(image).map == 0).all()
+    assert np.isnan(estimator.raw(image)).all()
 
 
 def test_name_and_memory(metric, device):
@@ -123,6 +135,18 @@ def test_name_and_memory(metric, device):
 )
 def test_what_weights_must_not_be_used_for(name, terms, metric):
     assert module._terms(name, build(metric)._network.config) == terms
+
+
+@pytest.mark.parametrize(
+    ('name', 'licence'),
+    [
+        ('depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf', 'CC-BY-NC-4.0: not for'),
+        ('depth-anything/Depth-Anything-V2-Small-hf', 'Apache-2.0'),
+        ('LiheYoung/depth-anything-large-hf', 'not known'),
+    ],
+)
+def test_licence_of_a_name(name, licence, metric):
+    assert module._licence(name, build(metric)._network.config).startswith(licence)
 
 
 def test_half_precision(metric, image, device):
@@ -181,12 +205,16 @@ class TestDepthPro:
         """Metres are proportional to it, whatever the network thinks of the lens."""
         estimator = build(folder)
         near, far = (estimator.estimate(image, focal).map for focal in (20.0, 40.0))
+        raw_near, raw_far = (estimator.raw(image, focal) for focal in (20.0, 40.0))
         if estimator.metric:
             inside = (near > 1e-3) & (far < 1e3)
             assert inside.mean() > 0.1
             np.testing.assert_allclose(far[inside], 2 * near[inside], rtol=1e-5)
+            inside = (raw_near > 1e-3) & (raw_far < 1e3)
+            np.testing.assert_allclose(raw_far[inside], 2 * raw_near[inside], rtol=1e-5)
         else:
             np.testing.assert_array_equal(far, near)
+            np.testing.assert_array_equal(raw_far, raw_near)
 
     def test_its_own_guess_is_the_focal_length(self, folder, image):
         estimator = build(folder)

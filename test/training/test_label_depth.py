@@ -1,0 +1,345 @@
+"""Labels of depth on disk: steady, whole, gone on with after a stop, never of two kinds."""
+
+from __future__ import annotations
+
+import json
+import weakref
+
+import cv2
+import numpy as np
+import pytest
+import tiny_networks
+
+pytest.importorskip('safetensors')
+
+from mot_perception.bags.depth_labels import SIDECAR, DepthLabels, read_meaning
+from mot_perception.bags.source import open_source
+from mot_perception.cli.main import main
+from mot_perception.errors import UserError
+from mot_perception.training.depth_maps import FRAMES_PER_CHUNK, DepthMaps
+from mot_perception.training.label_depth import RECIPE, UNFINISHED, label_depth, plan
+
+HEIGHT, WIDTH = 48, 64
+SIZE = HEIGHT, WIDTH
+
+
+class Flickering:
+    """Sees how bright it is, and changes its mind about the scale in each frame."""
+
+    licence, name = 'Apache-2.0', 'flickering (sha256 00000000)'
+
+    def __init__(self, *, metric=False, stop_at=None, name=name, kind=KeyboardInterrupt):
+        self.metric, self.stop_at, self.name, self.kind = metric, stop_at, name, kind
+        self.calls, self.alive, self.most_alive = 0, weakref.WeakSet(), 0
+
+    def raw(self, image, focal=None):
+        if self.calls == self.stop_at:
+            raise self.kind
+        self.calls += 1
+        said = image[::2, ::2, 1].astype(np.float32) / 50 + 1
+        number = int(image[0, 0, 0])
+        depth = said * np.float32(1 + 0.2 * np.sin(number * 2.4))
+        if not self.metric:
+            depth += np.float32(np.cos(number * 1.7))
+        return depth
+
+
+class Watched(np.ndarray):
+    """An array that a weak reference may be held to."""
+
+
+def images(folder, count, digits=6):
+    """Images of a slope that somebody walks over; the first pixel holds the frame's number."""
+    folder.mkdir(parents=True)
+    slope = np.linspace(20, 150, HEIGHT)[:, None] + np.linspace(0, 40, WIDTH)
+    for number in range(count):
+        image = np.repeat(slope[..., None], 3, 2).astype(np.uint8)
+        image[20:40, number % 50 : number % 50 + 10] = 230
+        image[0, 0, 0] = number
+        cv2.imwrite(str(folder / f'{number + 1:0{digits}}.png'), image)
+    return folder
+
+
+@pytest.fixture
+def sequence(tmp_path):
+    images(tmp_path / 'set' / 'walk' / 'img1', 40, 8)
+    return tmp_path / 'set' / 'walk'
+
+
+def label(path, estimator, out=None, **options):
+    return label_depth(plan(open_source(path, fps=1), out), estimator, **options)
+
+
+def written(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def sorted_images(sequence):
+    return sorted((sequence / 'img1').iterdir())
+
+
+def read_all(folder, orientation='disparity'):
+    labels = DepthLabels(folder)
+    stems = sorted(file.stem for file in folder.glob('*.png'))
+    return np.stack([labels.read(stem, *SIZE, orientation) for stem in stems])
+
+
+@pytest.mark.parametrize('metric', [False, True])
+def test_labels_are_steady_and_say_what_they_are(sequence, metric):
+    assert label(sequence, Flickering(metric=metric)) == 1
+    folder = sequence / 'depth'
+    values = read_all(folder, 'depth' if metric else 'disparity')
+    assert values.shape == (40, *SIZE)
+    wall = values[:, 2:18]  # nobody walks there
+    assert wall.std(0).max() < 0.5
+    assert wall.mean(0).std() > 10
+    slope = np.linspace(20, 150, HEIGHT)[:, None] + np.linspace(0, 40, WIDTH)
+    correlation = np.corrcoef(wall.mean(0).ravel(), slope[2:18].ravel())[0, 1]
+    assert correlation > 0.999
+    meaning = read_meaning(folder)
+    assert meaning.metric is metric
+    assert meaning.orientation == ('depth' if metric else 'disparity')
+    assert (meaning.frames, meaning.licence, meaning.recipe) == (40, 'Apache-2.0', RECIPE)
+    assert not (sequence / UNFINISHED).exists()
+
+
+def test_metres_stay_metres(sequence):
+    """On the mean over frames: the network's scale is wrong by a sine in each of them."""
+    label(sequence, Flickering(metric=True))
+    meaning = read_meaning(sequence / 'depth')
+    values = read_all(sequence / 'depth', 'depth') * meaning.farthest / 255
+    said = [Flickering(metric=True).raw(cv2.imread(str(it))) for it in sorted_images(sequence)]
+    expected = cv2.resize(np.mean(said, 0), SIZE[::-1])
+    np.testing.assert_allclose(values.mean(0)[2:18], expected[2:18], rtol=0.02)
+
+
+@pytest.mark.parametrize('kind', [KeyboardInterrupt, UserError('full'), MemoryError])
+def test_goes_on_after_a_stop_and_comes_to_the_same(sequence, tmp_path, kind):
+    stopped = Flickering(stop_at=FRAMES_PER_CHUNK + 3, kind=kind)
+    with pytest.raises(kind if isinstance(kind, type) else type(kind)):
+        label(sequence, stopped)
+    assert not (sequence / 'depth').exists()
+    again = Flickering()
+    label(sequence, again)
+    assert again.calls == 40 - FRAMES_PER_CHUNK
+    label(sequence, Flickering(), tmp_path / 'at once')
+    assert written(sequence / 'depth') == written(tmp_path / 'at once' / 'walk' / 'depth')
+
+
+@pytest.mark.parametrize('damage', ['cut', 'other file', 'gone', 'part'])
+def test_unfinished_files_that_are_damaged_are_made_again(sequence, tmp_path, damage):
+    with pytest.raises(KeyboardInterrupt):
+        label(sequence, Flickering(stop_at=39))
+    file = sequence / UNFINISHED / '000000.safetensors'
+    data = file.read_bytes()
+    if damage == 'cut':
+        file.write_bytes(data[: len(data) // 2])
+    elif damage == 'other file':
+        file.write_bytes(b'something else')
+    elif damage == 'gone':
+        file.rename(file.with_name('000031.safetensors'))
+    else:
+        file.rename(file.with_suffix('.part'))
+    label(sequence, Flickering())
+    label(sequence, Flickering(), tmp_path / 'at once')
+    assert written(sequence / 'depth') == written(tmp_path / 'at once' / 'walk' / 'depth')
+
+
+def test_another_network_does_not_go_on_with_it(sequence):
+    with pytest.raises(KeyboardInterrupt):
+        label(sequence, Flickering(stop_at=39))
+    other = Flickering(name='other (sha256 11111111)')
+    label(sequence, other)
+    assert other.calls == 40
+
+
+def test_a_stop_while_labels_are_written_leaves_none(sequence, monkeypatch):
+    from mot_perception.training import label_depth as module
+
+    def broken(file, codes):
+        if file.stem == '00000007':
+            raise KeyboardInterrupt
+        file.write_bytes(b'')
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, 'write_label', broken)
+        label(sequence, Flickering())
+    assert sorted(it.name for it in sequence.iterdir()) == [UNFINISHED, 'img1']
+    again = Flickering()
+    label(sequence, again)
+    assert again.calls == 0
+    assert len(list((sequence / 'depth').iterdir())) == 41
+
+
+def test_finished_ones_are_left_alone(sequence):
+    label(sequence, Flickering())
+    before = written(sequence / 'depth')
+    again = Flickering()
+    assert label(sequence, again) == 0
+    assert again.calls == 0
+    assert written(sequence / 'depth') == before
+
+
+def test_labels_of_two_networks_do_not_mix_unless_by_force(tmp_path):
+    for name in ('one', 'two'):
+        images(tmp_path / 'set' / name / 'img1', 3)
+    label(tmp_path / 'set' / 'two', Flickering())
+    other = Flickering(name='other (sha256 11111111)')
+    with pytest.raises(UserError, match=r'two/depth: was made with model .*flickering'):
+        label(tmp_path / 'set', other)
+    assert other.calls == 0  # said before anything is done
+    assert label(tmp_path / 'set', other, force=True) == 2
+    assert read_meaning(tmp_path / 'set' / 'two' / 'depth').model == other.name
+
+
+def test_labels_of_images_that_have_changed(sequence):
+    label(sequence, Flickering())
+    image = cv2.imread(str(sequence / 'img1' / '00000001.png'))
+    cv2.imwrite(str(sequence / 'img1' / '00000001.png'), np.tile(image[:1], (HEIGHT, 1, 1)))
+    with pytest.raises(UserError, match='was made with source'):
+        label(sequence, Flickering())
+
+
+@pytest.mark.parametrize('force', [False, True])
+def test_published_labels_are_never_replaced(sequence, force):
+    (sequence / 'depth').mkdir()
+    (sequence / 'depth' / '00000001.png').write_bytes(b'theirs')
+    with pytest.raises(UserError, match=rf'has no {SIDECAR}, so it was not made here'):
+        label(sequence, Flickering(), force=force)
+    assert (sequence / 'depth' / '00000001.png').read_bytes() == b'theirs'
+
+
+def test_memory_holds_no_whole_sequence(tmp_path):
+    images(tmp_path / 'long' / 'img1', 3 * FRAMES_PER_CHUNK)
+    alive, most = weakref.WeakSet(), 0
+
+    class Counted(Flickering):
+        def raw(self, image, focal=None):
+            nonlocal most
+            said = super().raw(image, focal).view(Watched)
+            alive.add(said)
+            most = max(most, len(alive))
+            return said
+
+    Watched.__hash__ = lambda self: id(self)
+    Watched.__eq__ = lambda self, other: self is other
+    label(tmp_path / 'long', Counted())
+    assert FRAMES_PER_CHUNK <= most <= FRAMES_PER_CHUNK + 2
+
+
+def test_same_depth_everywhere(tmp_path):
+    folder = tmp_path / 'black' / 'img1'
+    folder.mkdir(parents=True)
+    for number in range(3):
+        cv2.imwrite(str(folder / f'{number}.png'), np.zeros((*SIZE, 3), np.uint8))
+    with pytest.raises(UserError, match='black: the network sees the same depth everywhere'):
+        label(tmp_path / 'black', Flickering(metric=True))
+
+
+class TestPlaces:
+    def test_a_folder_of_images_needs_one(self, tmp_path):
+        folder = images(tmp_path / 'frames', 3)
+        with pytest.raises(UserError, match=r'frames: no MOTChallenge sequence.*--out'):
+            label(folder, Flickering())
+        label(folder, Flickering(), tmp_path / 'out')
+        names = sorted(it.name for it in (tmp_path / 'out' / 'frames' / 'depth').iterdir())
+        assert names == ['000001.png', '000002.png', '000003.png', SIDECAR]
+
+    def test_frames_of_a_video_are_counted(self, tmp_path):
+        file = tmp_path / 'walk.avi'
+        video = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*'MJPG'), 10, SIZE[::-1])
+        for image in sorted(images(tmp_path / 'frames', 3).iterdir()):
+            video.write(cv2.imread(str(image)))
+        video.release()
+        label(file, Flickering(), tmp_path / 'out')
+        names = sorted(it.name for it in (tmp_path / 'out' / 'walk' / 'depth').iterdir())
+        assert names == ['00000001.png', '00000002.png', '00000003.png', SIDECAR]
+
+    def test_a_bag(self, tmp_path):
+        from mot_perception.cli.scene import scene
+
+        bag = scene(tmp_path / 'hall', people=2, seconds=0.1, size=(64, 48), quiet=True)
+        label(bag, Flickering(), tmp_path / 'out')
+        assert read_all(tmp_path / 'out' / 'hall' / 'depth').shape == (3, *SIZE)
+
+    def test_no_images(self, tmp_path):
+        (tmp_path / 'boxes' / 'gt').mkdir(parents=True)
+        (tmp_path / 'boxes' / 'gt' / 'gt.txt').write_text('1,1,0,0,5,5,1,1,1\n')
+        with pytest.raises(UserError, match='boxes: has no images'):
+            label(tmp_path / 'boxes', Flickering())
+
+    def test_two_of_one_name(self, tmp_path):
+        for side in 'ab':
+            images(tmp_path / side / 'walk', 2)
+        sequences = [it for side in 'ab' for it in open_source(tmp_path / side / 'walk', fps=1)]
+        with pytest.raises(UserError, match='two sequences have this place'):
+            plan(sequences, tmp_path / 'out')
+
+    def test_two_images_of_one_stem(self, tmp_path):
+        folder = images(tmp_path / 'frames', 2)
+        (folder / '000001.bmp').write_bytes((folder / '000001.png').read_bytes())
+        with pytest.raises(UserError, match='differ in their suffix alone'):
+            label(folder, Flickering(), tmp_path / 'out')
+
+
+class TestMaps:
+    def test_round_trip(self, tmp_path):
+        random = np.random.default_rng(0)
+        maps = [random.normal(5, 2, (7, 9)).astype(np.float32) for _ in range(70)]
+        maps[3][2, 2] = np.nan
+        maps[4][:] = np.nan
+        maps[5][:] = 3
+        stored = DepthMaps(tmp_path / 'maps', {'of': 'this'})
+        stored.extend(maps)
+        again = DepthMaps(tmp_path / 'maps', {'of': 'this'})
+        assert again.frames == 70
+        for map_, kept in zip(maps, again, strict=True):
+            np.testing.assert_allclose(kept, map_, atol=16 / 65_000)
+        assert DepthMaps(tmp_path / 'maps', {'of': 'that'}).frames == 0
+
+
+@pytest.mark.parametrize('metric', [False, True])
+def test_by_a_network_of_transformers(sequence, tmp_path, metric, capsys):
+    """The verb, with a tiny Depth Anything V2: labels are what the network says, and no more."""
+    torch = pytest.importorskip('torch')
+    settings = {'depth_estimation_type': 'metric', 'max_depth': 20} if metric else {}
+    model = tiny_networks.depth_estimator(tmp_path / 'Depth-Anything-V2-Small', **settings)
+    for file in sorted_images(sequence)[2:]:
+        file.unlink()
+    arguments = ['label-depth', str(sequence), '--model', str(model), '--device', 'cpu']
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert '1 of 1 sequences' in said.out
+    assert 'Apache-2.0' in said.out
+    meaning = json.loads((sequence / 'depth' / SIDECAR).read_text())
+    assert meaning['metric'] is metric
+    from mot_perception.perception.transformers_depth import TransformersDepth
+
+    image = cv2.imread(str(sequence / 'img1' / '00000001.png'))
+    raw = TransformersDepth(str(model), device='cpu', half=False).raw(image)
+    assert raw.dtype == np.float32
+    full = torch.nn.functional.interpolate(
+        torch.from_numpy(raw)[None, None], SIZE, mode='bilinear', align_corners=False
+    )[0, 0].numpy()
+    values = read_all(sequence / 'depth', 'depth' if metric else 'disparity')[0]
+    inside = (values > 1) & (values < 254)
+    assert inside.mean() > 0.2
+    assert np.corrcoef(values[inside], full[inside])[0, 1] > 0.999
+    assert main(arguments) == 0
+    assert '0 of 1 sequences' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('quiet', [[], ['--quiet']])
+def test_what_is_not_for_all_uses_is_said_loudly(sequence, tmp_path, quiet, capsys):
+    model = tiny_networks.depth_estimator(tmp_path / 'Depth-Anything-V2-Large')
+    arguments = ['label-depth', str(sequence), '--model', str(model), '--device', 'cpu']
+    assert main(arguments + quiet) == 0
+    said = capsys.readouterr()
+    assert 'not for commercial use' in ' '.join(said.err.split())
+    assert read_meaning(sequence / 'depth').licence == 'CC-BY-NC-4.0: not for commercial use'
+    assert bool(said.out) is not bool(quiet)
+
+
+def test_sources_that_are_none(tmp_path, capsys):
+    assert main(['label-depth', str(tmp_path / 'nothing')]) == 2
+    assert 'does not exist' in capsys.readouterr().err
