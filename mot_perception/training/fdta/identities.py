@@ -107,8 +107,8 @@ def _padded(
 
 def tell(
     network: Fdta, seen: Seen, truth: Sequence[Objects], asked: Asked, times: Tensor
-) -> tuple[Summed, Summed]:
-    """Return the ID decoder's losses: of labels, and of how far off the wrong ones lie.
+) -> tuple[Summed, Summed, Summed]:
+    """Return the ID decoder's losses of labels and of how far off others lie, and the share right.
 
     Args:
         network: Its temporal adapter, trajectory modelling and ID decoder are asked.
@@ -142,7 +142,12 @@ def tell(
     spatial = spatial_identity_loss(
         logits.flatten(0, 2), boxes, present[:, :-1], places[:, :-1], counted.flatten(0, 2)
     )
-    return identity_loss(logits, asked.target, counted), spatial
+    right = (logits.argmax(-1) == asked.target)[counted].float()
+    return (
+        identity_loss(logits, asked.target, counted),
+        spatial,
+        Summed(right.sum(), counted.sum().float()),
+    )
 
 
 def _queries(matches: Sequence[Match], truth: Sequence[Objects], asked: Asked) -> Tensor:

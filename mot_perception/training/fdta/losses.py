@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Term(NamedTuple):
-    """A loss with its weight."""
+    """A loss with its weight; what has none is only told."""
 
     weight: float
     loss: Summed
@@ -86,10 +86,10 @@ def losses(
                 depth = Summed(depth.total / cells, boxes)
             terms['depth'] = Term(settings.depth_weight, depth)
     if settings.length > 1:
-        labels, places = tell(network, seen, frames.truth, asked, frames.times)
+        labels, places, right = tell(network, seen, frames.truth, asked, frames.times)
         terms['identities'] = Term(settings.identity_weight, labels)
-        if settings.spatial_identity_weight:
-            terms['places'] = Term(settings.spatial_identity_weight, places)
+        terms['places'] = Term(settings.spatial_identity_weight, places)
+        terms['right identities'] = Term(0.0, right)
     if adapter is not None:
         compared = compare(adapter, seen, frames.truth, settings)
         terms['embeddings'] = Term(settings.contrastive_weight * (epoch > 0), compared)
@@ -110,14 +110,15 @@ def _of_depth(seen: Seen, frames: Frames, depth: Tensor, settings: FdtaTraining)
 
 
 def weighted(terms: dict[str, Term], counts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return this process' part of the loss, and of each term.
+    """Return this process' part of the loss, and of each term without its weight.
 
     Args:
         terms: Of `losses`.
         counts: Of each term, of all processes together.
     """
-    parts = {
-        name: term.weight * term.loss.mean(count) if term.weight else term.loss.total * 0
+    means = {
+        name: term.loss.mean(count)
         for (name, term), count in zip(terms.items(), counts, strict=True)
     }
-    return torch.stack(list(parts.values())).sum(), {k: it.detach() for k, it in parts.items()}
+    total = torch.stack([term.weight * means[name] for name, term in terms.items()]).sum()
+    return total, {name: mean.detach() for name, mean in means.items()}
