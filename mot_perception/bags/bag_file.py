@@ -41,6 +41,7 @@ class BagFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = _storage(path)
+        self._checked: set[str] = set()
 
     def __enter__(self) -> Self:
         with self._faults():
@@ -113,7 +114,9 @@ class BagFile:
             UserError: The bag breaks off, or a type differs from ours.
         """
         for connection in connections:
-            self._check_definition(connection)
+            if connection.topic not in self._checked:
+                self._check_definition(connection)
+                self._checked.add(connection.topic)
         kinds = {(it.topic, it.msgtype) for it in connections}
         every = [it for it in self._reader.connections if (it.topic, it.msgtype) in kinds]
         stream = iter(self._reader.messages(every, start, stop))

@@ -72,8 +72,18 @@ class BagFrames:
             UserError: The bag changed, or a message is damaged.
         """
         bag, reader = self._open()
-        found = {role: self._message(bag, reader, role, place)
-                 for role, place in self._places[number].items()}  # fmt: skip
+        places = self._places[number]
+        roles = {reader.connections[role].topic: role for role in places}
+        times = [log_ns for log_ns, _ in places.values()]
+        found: dict[str, Stamped] = {}
+        for connection, log_ns, raw in bag.messages(
+            [reader.connections[role] for role in places], start=min(times), stop=max(times) + 1
+        ):
+            role, stamp_ns = roles[connection.topic], stamp_of(raw, log_ns)
+            if places[role] == (log_ns, stamp_ns):
+                found[role] = Stamped(role, stamp_ns, log_ns, raw)
+        if len(found) < len(places):
+            raise UserError(f'{self.path}: changed while it was read; start again')
         return reader.item(number, found, decode=True)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,11 +105,3 @@ class BagFrames:
                 stack.pop_all()
             self._opened = os.getpid(), bag, reader
         return self._opened[1:]
-
-    def _message(self, bag: BagFile, reader: BagReader, role: str, place: Place) -> Stamped:
-        log_ns, stamp_ns = place
-        connections = [reader.connections[role]]
-        for _, _, raw in bag.messages(connections, start=log_ns, stop=log_ns + 1):
-            if stamp_of(raw, log_ns) == stamp_ns:
-                return Stamped(role, stamp_ns, log_ns, raw)
-        raise UserError(f'{self.path}: changed while it was read; start again')

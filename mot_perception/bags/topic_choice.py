@@ -48,7 +48,9 @@ def choose_topics(bag: BagFile, topics: Topics) -> dict[str, Connection]:
         raise UserError(f'{bag.path}: one topic is named for two roles; name another for one')
     if 'image' not in chosen and 'detections' not in chosen:
         there = ', '.join(f'{it.topic} ({it.msgtype})' for it in bag.connections) or 'nothing'
-        raise UserError(f'{bag.path}: neither images nor detections; it holds {there[:400]}')
+        raise UserError(
+            f'{bag.path}: neither images nor detections to read; it holds {there[:400]}'
+        )
     return chosen
 
 
