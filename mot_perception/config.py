@@ -20,6 +20,7 @@ from pydantic import (
 
 from mot_perception.errors import UserError
 from mot_perception.resources import resource
+from mot_perception.trackers.fdta_settings import FdtaConfig
 from mot_perception.trackers.settings import LIVE, TrackerConfig
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 MAX_BYTES = 64 * 1024
-SHIPPED = 'motion', 'selftrencmot', 'demo'
+SHIPPED = 'motion', 'selftrencmot', 'fdta', 'demo'
 CAMERA_NAME = re.compile('([A-Za-z][A-Za-z0-9_]{0,63})?')
 MOST_CAMERAS = 64
 DEVICE = re.compile('auto|cpu|cuda(:[0-9]{1,2})?')
@@ -191,6 +192,15 @@ class DepthSegConfig(BackendConfig):
     )
 
 
+class FdtaSection(FdtaConfig):
+    """FDTA's tracker, and its network."""
+
+    model: str = Field(
+        '',
+        description="FDTA: a file with weights, or 'fdta_tiny', a shipped one for rendered people.",
+    )
+
+
 class TopicsConfig(Section):
     """Topics of a bag."""
 
@@ -283,7 +293,19 @@ class OutputConfig(Section):
 class Config(Section):
     """Everything that can be set."""
 
+    method: Literal['selftrencmot', 'fdta'] = Field(
+        'selftrencmot',
+        description='SelfTrEncMOT (tracker) tells boxes of any detector apart by overlap, looks, '
+        'masks and depth. FDTA (fdta) is one network that finds objects and tells who they are: '
+        'detector, appearance, masks and depthseg are not used then.',
+    )
+    camera_cut: Literal['keep', 'reset'] = Field(
+        'keep',
+        description='What becomes of the tracks where the picture is suddenly another one, as in '
+        'edited videos: they are kept, or forgotten and ids start again.',
+    )
     tracker: TrackerConfig = Field(default_factory=TrackerConfig)
+    fdta: FdtaSection = FdtaSection()
     detector: DetectorConfig = DetectorConfig()
     depth: DepthConfig = DepthConfig()
     models: ModelsConfig = ModelsConfig()
@@ -300,6 +322,17 @@ class Config(Section):
             raise ValueError(
                 "depthseg.backend needs masks: set masks.backend to 'depth' or 'sam2'"
             )
+        return self
+
+    @model_validator(mode='after')
+    def _fdta_can_see(self) -> Self:
+        if self.method == 'fdta':
+            if not self.fdta.model:
+                raise ValueError("method 'fdta' needs fdta.model: a file with weights")
+            if self.detector.backend == 'topic':
+                raise ValueError(
+                    "method 'fdta' finds objects itself: detector.backend cannot be 'topic'"
+                )
         return self
 
     @model_validator(mode='after')
@@ -330,7 +363,7 @@ def load_config(path: Path | str) -> Config:
 
     Args:
         path: A YAML file, plain or as a ROS parameter file (`/**: {ros__parameters: …}`); or the
-            name of a shipped one, 'motion', 'selftrencmot' or 'demo'.
+            name of a shipped one, 'motion', 'selftrencmot', 'fdta' or 'demo'.
 
     Raises:
         UserError: The file cannot be read, or a key or value in it is wrong.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         MasksConfig,
         ModelsConfig,
     )
+    from mot_perception.fdta.detector import FdtaDetector
     from mot_perception.perception.protocols import (
         AppearanceEncoder,
         DepthEstimator,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 WARM_UP = 360, 640, 3
 """Shape of the black image that every model sees first."""
+ROLES = 'detector', 'depth', 'masks', 'depthseg', 'appearance', 'fdta'
+"""What models are there for."""
 WARM_UP_BOX = np.array([[300.0, 100.0, 360.0, 260.0]])
 
 
@@ -56,9 +59,9 @@ class Models:
         masks: Outlines objects.
         depthseg: Makes vectors of outlines and depth.
         appearance: Describes how objects look.
-        class_names: Name of class 0, 1, … of the detector.
-        names: Which model is loaded by its role, for people: 'detector', 'depth', 'masks',
-            'depthseg', 'appearance'.
+        fdta: Finds boxes and what tells who they are; then there are none of the others but depth.
+        class_names: Name of class 0, 1, … of what finds boxes.
+        names: Which model is loaded by its role, one of `ROLES`, for people.
     """
 
     detector: Detector | None = None
@@ -66,6 +69,7 @@ class Models:
     masks: MaskPropagator | None = None
     depthseg: DepthSegCue | None = None
     appearance: AppearanceEncoder | None = None
+    fdta: FdtaDetector | None = None
     class_names: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +84,7 @@ class Models:
             model.close()
 
     def _loaded(self) -> list[Model]:
-        models = self.detector, self.depth, self.masks, self.depthseg, self.appearance
+        models = (getattr(self, role) for role in ROLES)
         return [model for model in models if model is not None]
 
 
@@ -90,19 +94,34 @@ def load_models(config: Config) -> Models:
     Raises:
         UserError: A folder, library or device is missing, or a folder holds something else.
     """
+    models = _load_fdta(config) if config.method == 'fdta' else _load_selftrencmot(config)
+    models = replace(models, depth=_load_depth(config.depth, config.models))
+    _warm_up(models)
+    loaded = {role: getattr(models, role) for role in ROLES}
+    return replace(models, names={role: it.name for role, it in loaded.items() if it is not None})
+
+
+def _load_selftrencmot(config: Config) -> Models:
+    """Load what finds and describes objects, one by one."""
     detector = _load_detector(config.detector, config.models)
-    models = Models(
+    return Models(
         detector=detector,
-        depth=_load_depth(config.depth, config.models),
         masks=_load_masks(config.masks, config.models, len(config.stream.cameras)),
         depthseg=_load_depthseg(config.depthseg, config.models),
         appearance=_load_appearance(config.appearance, config.models),
         class_names=detector.class_names if detector else (),
     )
-    _warm_up(models)
-    roles = 'detector', 'depth', 'masks', 'depthseg', 'appearance'
-    loaded = {role: getattr(models, role) for role in roles}
-    return replace(models, names={role: it.name for role, it in loaded.items() if it is not None})
+
+
+def _load_fdta(config: Config) -> Models:
+    """Load the network that does all of it."""
+    _require('torch')
+    from mot_perception.fdta.detector import open_detector
+
+    settings = config.models
+    model = str(weights(config.fdta.model))
+    detector = open_detector(model, device=settings.device, half=settings.half)
+    return Models(fdta=detector, class_names=detector.class_names)
 
 
 def _warm_up(models: Models) -> None:
@@ -110,6 +129,8 @@ def _warm_up(models: Models) -> None:
     black = np.zeros(WARM_UP, np.uint8)
     if models.detector is not None:
         models.detector.detect([black])
+    if models.fdta is not None:
+        models.fdta.detect(black)
     if models.depth is not None:
         models.depth.estimate(black)
     if models.masks is not None:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.errors import UserError
+from mot_perception.methods.selftrencmot import SelfTrEncMot
 from mot_perception.models import Models, load_models
+from mot_perception.perception.camera_cut import CameraCut
 from mot_perception.perception.depth import box_depth, object_depth
 from mot_perception.perception.depth_stream import DepthStream
-from mot_perception.perception.grid import sample
-from mot_perception.trackers.selftrencmot import SelfTrEncMotTracker
+from mot_perception.perception.grid import depth_of_cells
 from mot_perception.trackers.spatial import SpatialFilter
-from mot_perception.types import Embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mot_perception.config import Config
-    from mot_perception.perception.protocols import DepthSegCue, ObjectMasks
+    from mot_perception.methods.contract import Followed, Method
     from mot_perception.trackers.contract import Tracker
     from mot_perception.types import Detections, Frame, TrackedFrame, Tracks
 
@@ -37,28 +37,33 @@ TIMES_KEPT = 200_000
 class Pipeline:
     """One camera's tracker with the perception that its configuration asks for.
 
-    Cues whose input a frame lacks (no image, no depth) are off for that frame.
-
     Args:
         config: The settings.
         models: What `load_models` made of them, to be shared with other cameras; None: loaded.
+        method: Instead of the configured one.
 
     Attributes:
-        tracker: The tracker, open to inspection.
         timings: Nanoseconds each stage took, by its name, for the latest frames.
 
     Raises:
         UserError: `load_models` says what is missing.
     """
 
-    def __init__(self, config: Config, models: Models | None = None) -> None:
-        self.tracker: Tracker = SelfTrEncMotTracker(config.tracker)
+    def __init__(
+        self, config: Config, models: Models | None = None, method: Method | None = None
+    ) -> None:
         self.timings: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=TIMES_KEPT))
         self._config = config
-        self._models = models or load_models(config)
-        self._depth = depth_stream(config, self._models)
+        models = models or load_models(config)
+        self._method = method or make_method(config, models)
+        self._depth = depth_stream(config, models)
+        self._cut = CameraCut() if config.camera_cut == 'reset' else None
         self._spatial = SpatialFilter()
-        self._previous: Frame | None = None
+
+    @property
+    def tracker(self) -> Tracker:
+        """The tracker, open to inspection."""
+        return self._method.tracker
 
     def step(self, frame: Frame, detections: Detections | None) -> TrackedFrame:
         """Track one frame; a frame without detections is stepped like any other.
@@ -73,24 +78,20 @@ class Pipeline:
             in 3D where the camera is known too; its frame has the depth that was used.
 
         Raises:
-            UserError: There are no detections, and no detector or no image either.
+            UserError: There are no detections, and no detector or no image either; or the method
+                takes none.
         """
         start = perf_counter_ns()
-        if detections is None:
-            detections = self._detect(frame)
+        if self._cut is not None and frame.image is not None and self._cut.happened(frame.image):
+            self.reset()
         frame, metric = self._with_depth(frame)
-        masks = self._see_masks(frame, detections)
-        embeddings = Embeddings(self._see_appearance(frame, detections))
-        if masks is not None and frame.depth is not None:
-            embeddings = self._with_depthseg(embeddings, frame, masks)
-        with self._timed('association'):
-            tracked = self.tracker.update(frame, detections, embeddings)
+        followed = self._method.step(frame, detections, self._timed)
         if frame.depth is None:
-            tracked = self._spatial.update(tracked)
+            tracked = self._spatial.update(followed.tracked)
         else:
-            tracked = self._with_object_depth(tracked, detections, masks, metric)
-        self._previous = frame if masks is not None else None
-        outlines = None if masks is None else masks.current
+            with self._timed('object depth'):
+                tracked = self._spatial.update(_with_object_depth(followed, frame.depth, metric))
+        outlines = None if followed.masks is None else followed.masks.current
         return replace(tracked, masks=outlines, processing_ns=perf_counter_ns() - start)
 
     def reconfigure(self, config: Config) -> None:
@@ -99,32 +100,19 @@ class Pipeline:
         Raises:
             UserError: A setting differs that may not; nothing is applied then.
         """
-        kept = config.model_copy(update={'tracker': self._config.tracker})
-        if kept != self._config:
+        trackers = {'tracker': self._config.tracker, 'fdta': self._config.fdta}
+        if config.model_copy(update=trackers) != self._config:
             raise UserError(
                 'only live settings can change while a tracker runs; restart for others'
             )
-        self.tracker.reconfigure(config.tracker)
+        self._method.reconfigure(config)
         self._config = config
 
     def reset(self) -> None:
         """Forget all tracks; timings stay."""
-        self.tracker.reset()
-        self._previous = None
+        self._method.reset()
         if self._depth is not None:
             self._depth.reset()
-
-    def _detect(self, frame: Frame) -> Detections:
-        if self._models.detector is None:
-            raise UserError(
-                "there are no detections and no detector: set detector.backend to 'hog', 'yolox' "
-                "or 'transformers'"
-            )
-        if frame.image is None:
-            raise UserError('there are neither detections nor an image to look for them in')
-        with self._timed('detection'):
-            (found,) = self._models.detector.detect([frame.image])
-        return found
 
     def _with_depth(self, frame: Frame) -> tuple[Frame, bool]:
         """Return the frame with the depth that is asked for, and whether it is in metres."""
@@ -138,70 +126,20 @@ class Pipeline:
             return replace(frame, depth=None), False
         return replace(frame, depth=depth.map), depth.metric
 
-    def _see_masks(self, frame: Frame, detections: Detections) -> ObjectMasks | None:
-        looked_at = frame.depth if self._config.masks.backend == 'depth' else frame.image
-        if self._models.masks is None or looked_at is None:
-            return None
-        with self._timed('masks'):
-            return self._models.masks.step(self._previous or frame, frame, detections.xyxy)
-
-    def _see_appearance(self, frame: Frame, detections: Detections) -> NDArray[np.float32] | None:
-        if self._models.appearance is None or frame.image is None:
-            return None
-        with self._timed('appearance'):
-            return self._models.appearance.embed(frame.image, detections.xyxy)
-
-    def _with_depthseg(
-        self, embeddings: Embeddings, frame: Frame, masks: ObjectMasks
-    ) -> Embeddings:
-        """Each mask is multiplied with the depth of its own time (paper §3.2), or of now."""
-        cue = self._models.depthseg
-        if cue is None:
-            return embeddings
-        with self._timed('depth-segmentation'):
-            before = self._previous or frame
-            own = self._config.depthseg.previous_depth == 'own' and before.depth is not None
-            past = _grid_depth(before if own else frame, masks.previous)
-            previous, valid = cue.embed(past, masks.previous)
-            valid &= masks.reliable
-            if self._config.masks.prompts == 'tracks':
-                self._describe_tracks(cue, before)
-                return Embeddings(embeddings.appearance, None, previous, valid)
-            current, seen = cue.embed(_grid_depth(frame, masks.current), masks.current)
-            return Embeddings(embeddings.appearance, current, previous, valid & seen)
-
-    def _describe_tracks(self, cue: DepthSegCue, before: Frame) -> None:
-        """Let tracks learn what was within their own boxes in the frame before (paper §3.2)."""
-        rows, boxes = self.tracker.seen_boxes()
-        if self._models.masks is not None and before.depth is not None and len(rows):
-            masks = self._models.masks.outline(before, boxes)
-            self.tracker.learn_depthseg(rows, *cue.embed(_grid_depth(before, masks), masks))
-
-    def _with_object_depth(
-        self,
-        tracked: TrackedFrame,
-        detections: Detections,
-        masks: ObjectMasks | None,
-        metric: bool,
-    ) -> TrackedFrame:
-        """Fill in depths, over boxes where there are no masks, and what follows in 3D."""
-        with self._timed('object depth'):
-            frame, tracks = tracked.frame, tracked.tracks
-            if masks is not None:
-                depth = _grid_depth(frame, masks.current)
-                median, spread = object_depth(depth, masks.current)
-            else:
-                median, spread = box_depth(
-                    _depth_of(frame), detections.xyxy, frame.width, frame.height
-                )
-            filled = tracks.with_depth(_of_tracks(tracks, median), _of_tracks(tracks, spread))
-            return self._spatial.update(replace(tracked, tracks=filled, depth_is_metric=metric))
-
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         start = perf_counter_ns()
         yield
         self.timings[stage].append(perf_counter_ns() - start)
+
+
+def make_method(config: Config, models: Models) -> Method:
+    """Return the configured method for one camera."""
+    if models.fdta is None:
+        return SelfTrEncMot(config, models)
+    from mot_perception.methods.fdta import Fdta  # needs torch
+
+    return Fdta(config, models.fdta)
 
 
 def depth_stream(config: Config, models: Models) -> DepthStream | None:
@@ -211,15 +149,20 @@ def depth_stream(config: Config, models: Models) -> DepthStream | None:
     return DepthStream(models.depth, every=config.depth.every, align=config.depth.align)
 
 
-def _grid_depth(frame: Frame, masks: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the depth h×w under the cells of masks N×h×w."""
-    return sample(_depth_of(frame), masks.shape[1:])
-
-
-def _depth_of(frame: Frame) -> NDArray[np.float32]:
-    if frame.depth is None:
-        raise ValueError('the frame has no depth')
-    return frame.depth
+def _with_object_depth(
+    followed: Followed, depth: NDArray[np.float32], metric: bool
+) -> TrackedFrame:
+    """Fill in depths, over boxes where there are no masks."""
+    tracked, masks = followed.tracked, followed.masks
+    frame, tracks = tracked.frame, tracked.tracks
+    if masks is not None:
+        cells = depth_of_cells(frame, masks.current)
+        median, spread = object_depth(cells, masks.current)
+    else:
+        boxes = followed.detections.xyxy
+        median, spread = box_depth(depth, boxes, frame.width, frame.height)
+    filled = tracks.with_depth(_of_tracks(tracks, median), _of_tracks(tracks, spread))
+    return replace(tracked, tracks=filled, depth_is_metric=metric)
 
 
 def _of_tracks(tracks: Tracks, values: NDArray[np.float64]) -> NDArray[np.float64]:

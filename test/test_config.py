@@ -44,6 +44,9 @@ def test_shipped_meaning():
     assert motion.appearance.backend == motion.depthseg.backend == 'none'
     assert (full.appearance.backend, full.depthseg.backend) == ('stripes', 'encoder')
     assert (motion.depth.backend, full.depth.backend) == ('none', 'topic')
+    assert motion.method == full.method == 'selftrencmot'
+    fdta = load_config('fdta')
+    assert (fdta.method, fdta.fdta.model) == ('fdta', 'fdta_tiny')
 
 
 @pytest.mark.parametrize('name', SHIPPED)
@@ -100,6 +103,19 @@ def test_frozen():
         ('input: 5', ['input', '5']),
         ('depthseg: {backend: raw}', ['depthseg.backend needs masks', 'masks.backend']),
         ('masks: {backend: depth}', ["masks.backend 'depth' needs depth", 'depth.backend']),
+        ('method: motip', ['method', "'selftrencmot' or 'fdta'", "'motip'"]),
+        ('method: fdta', ["method 'fdta' needs fdta.model"]),
+        (
+            '{method: fdta, fdta: {model: a.pth}, detector: {backend: topic}}',
+            ['finds objects itself', 'detector.backend'],
+        ),
+        (
+            '{method: fdta, fdta: {model: a.pth}, stream: {image_transport: none}}',
+            ['stream.image_transport'],
+        ),
+        ('fdta: {scroe: 0.5}', ['fdta.scroe', 'did you mean fdta.score?']),
+        ('fdta: {max_age: .nan}', ['fdta.max_age']),
+        ('camera_cut: true', ['camera_cut', "'keep' or 'reset'"]),
         ('detector: {backend: transformers}', ['detector: ', 'needs model', 'folder']),
         ('depth: {backend: transformers}', ['depth: ', 'needs model', 'folder']),
         ('models: {device: gpu}', ['models.device: must be auto, cpu, cuda', "'gpu'"]),
@@ -187,7 +203,9 @@ def test_only_what_a_tracker_does_not_remember_is_live():
     assert {'tracker.max_age', 'tracker.high_score', 'tracker.gate', 'tracker.min_hits'} <= live
     fixed = {'preset', 'clock', 'frame_period', 'motion', 'velocity_noise', 'direction_frames'}
     assert live.isdisjoint(f'tracker.{name}' for name in fixed)
-    assert all(path.startswith('tracker.') for path in live)
+    assert {'fdta.score', 'fdta.birth_score', 'fdta.assignment', 'fdta.min_hits'} <= live
+    assert live.isdisjoint(f'fdta.{name}' for name in ('preset', 'clock', 'max_age', 'model'))
+    assert all(path.startswith(('tracker.', 'fdta.')) for path in live)
 
 
 def test_every_key_has_a_description():

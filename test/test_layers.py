@@ -20,6 +20,7 @@ LAYERS = [
     {'trackers', 'scenes'},
     {'config'},
     {'models'},
+    {'methods'},
     {'pipeline'},
     {'messages'},
     {'bags'},
@@ -33,9 +34,15 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EXCEPT = {
-    'messages': {'pipeline', 'models', 'config', 'trackers'},
-    'bags': {'pipeline', 'models', 'config', 'trackers'},  # carries data, knows no tracker
-    'evaluation': {'pipeline', 'models', 'config', 'trackers'},
+    'messages': {'pipeline', 'methods', 'models', 'config', 'trackers'},
+    'bags': {
+        'pipeline',
+        'methods',
+        'models',
+        'config',
+        'trackers',
+    },  # carries data, knows no tracker
+    'evaluation': {'pipeline', 'methods', 'models', 'config', 'trackers'},
     'scenes': {'motion', 'association', 'perception', 'depthseg'},  # stands on types alone
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob('*.py'))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +11,8 @@ from mot_perception.cli.replay import ReplayResult, replay
 from mot_perception.cli.scene import scene
 
 SEED = 1
+CONFIGS = {'selftrencmot': 'demo', 'fdta': 'fdta'}
+"""Shipped configuration of each method that needs nothing but shipped networks."""
 
 
 def demo(
@@ -18,6 +20,9 @@ def demo(
     out: Annotated[Path, typer.Option('--out', '-o', help='Folder for bag and result.')] = Path(
         'demo'
     ),
+    tracker: Annotated[
+        Literal['selftrencmot', 'fdta'], typer.Option(help='The method.')
+    ] = 'selftrencmot',
     people: Annotated[int, typer.Option(help='How many.')] = 8,
     seconds: Annotated[float, typer.Option(min=0.1, help='How long.')] = 15.0,
     force: Annotated[bool, typer.Option('--force', help='Replace what is there.')] = False,
@@ -31,4 +36,11 @@ def demo(
     bag = scene(
         out / 'crossing', people=people, seconds=seconds, seed=SEED, force=force, quiet=quiet
     )
-    return replay(bag, out=out / 'result', config='demo', detect=True, force=force, quiet=quiet)
+    return replay(
+        bag,
+        out=out / 'result',
+        config=CONFIGS[tracker],
+        detect=True,
+        force=force,
+        quiet=quiet,
+    )

@@ -66,7 +66,7 @@ def live(
         str | None, typer.Option(metavar='TOPIC', help='What to publish; by default: tracks.')
     ] = None,
     config: Annotated[
-        str, typer.Option('--config', '-c', help='YAML file, or: motion, selftrencmot.')
+        str, typer.Option('--config', '-c', help='YAML file, or: motion, selftrencmot, fdta.')
     ] = 'motion',
     node_name: Annotated[str, typer.Option(help='Name of the node.')] = 'mot_perception',
     namespace: Annotated[str, typer.Option(help='Namespace of the node.')] = '/',
@@ -110,7 +110,13 @@ def live(
 
 
 def _adapted(config: Config, given: dict[str, str]) -> tuple[Config, dict[str, str]]:
-    """Return the settings that names of topics ask for, and the names without transports."""
+    """Return the settings that names of topics ask for, and the names without transports.
+
+    Raises:
+        UserError: The other settings do not allow it.
+    """
+    from mot_perception.config import parse_config
+
     sections: dict[str, dict[str, str]] = {'stream': {}}
     names = dict(given)
     for role, section in {'detections': 'detector', 'depth': 'depth'}.items():
@@ -125,7 +131,8 @@ def _adapted(config: Config, given: dict[str, str]) -> tuple[Config, dict[str, s
     update = {
         name: getattr(config, name).model_copy(update=values) for name, values in sections.items()
     }
-    return config.model_copy(update=update), names
+    adapted = config.model_copy(update=update)
+    return parse_config(adapted.model_dump(mode='json'), '--config with these topics'), names
 
 
 def _run(wish: _Wish, status: StatusLine) -> None:

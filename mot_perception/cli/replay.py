@@ -63,7 +63,7 @@ def replay(
     *,
     out: Annotated[Path, typer.Option('--out', '-o', help='Folder to make.')],
     config: Annotated[
-        str, typer.Option('--config', '-c', help='YAML file, or: motion, selftrencmot.')
+        str, typer.Option('--config', '-c', help='YAML file, or: motion, selftrencmot, fdta.')
     ] = 'motion',
     detections: Annotated[
         Path | None,
@@ -141,6 +141,8 @@ def _open(source: Path, config: Config, detections: Path | None, detect: bool) -
 
     if detect and detections is not None:
         raise UserError('--detect and --detections: give one of them')
+    if config.method == 'fdta' and detections is not None:
+        raise UserError("--detections: method 'fdta' finds objects itself; leave them out")
     settings = config.input
     score_range = None if settings.score_range == (0, 1) else settings.score_range
     topics = Topics(**{name: value or None for name, value in settings.topics})
@@ -151,7 +153,7 @@ def _open(source: Path, config: Config, detections: Path | None, detect: bool) -
         if len(sequences) != 1:
             raise UserError(f'{detections}: one file cannot hold the detections of a set')
         return [_with_detections(sequences[0], detections, score_range)]
-    if detect:
+    if detect or config.method == 'fdta':
         sequences = [_without_detections(sequence) for sequence in sequences]
     for sequence in sequences:
         if not sequence.has_detections:
@@ -160,6 +162,8 @@ def _open(source: Path, config: Config, detections: Path | None, detect: bool) -
 
 
 def _check_detectable(sequence: Sequence, config: Config) -> None:
+    if not sequence.has_images and config.method == 'fdta':
+        raise UserError(f"{sequence.name}: has no images, in which method 'fdta' finds objects")
     if not sequence.has_images:
         raise UserError(
             f'{sequence.name}: has neither detections nor images; give --detections det.txt'

@@ -255,7 +255,7 @@ def _node_arguments(face: Face) -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'params_file',
             default_value=str(resource('config/motion.yaml')),
-            description='Parameters: a YAML file, of ROS or plain; or motion, selftrencmot.',
+            description='Parameters: a YAML file, of ROS or plain; or motion, selftrencmot, fdta.',
         ),
         *(
             DeclareLaunchArgument(name, default_value='', description=text)

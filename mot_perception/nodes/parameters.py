@@ -14,7 +14,7 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
 from mot_perception.errors import UserError
-from mot_perception.runtime.parameters import PRESET, check_names, configuration, parameters
+from mot_perception.runtime.parameters import PRESETS, check_names, configuration, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +41,8 @@ class NodeParameters:
     def __init__(self, node: Node, task: Task, on_change: Callable[[Config], None]) -> None:
         self._node, self._task, self._on_change = node, task, on_change
         table = parameters(task)
-        if task == 'track':  # the preset decides the defaults of the tracker's other settings
-            preset = next(it for it in table if it.name == PRESET)
-            table = parameters(task, str(_declare(node, preset)))
+        presets = {it.name: str(_declare(node, it)) for it in table if it.name in PRESETS}
+        table = parameters(task, presets)  # whose defaults they decide
         for parameter in table:
             if not node.has_parameter(parameter.name):
                 _declare(node, parameter)

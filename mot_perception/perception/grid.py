@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mot_perception.types import Frame
+
 GRID = (72, 128)
 """Rows and columns. Squeezed over any frame, so that vectors keep their length."""
 
@@ -36,3 +38,14 @@ def inside(xyxy: NDArray[np.float64], width: int, height: int) -> NDArray[np.boo
     in_row = (y >= xyxy[:, 1, None]) & (y < xyxy[:, 3, None])
     in_column = (x >= xyxy[:, 0, None]) & (x < xyxy[:, 2, None])
     return in_row[:, :, None] & in_column[:, None, :]
+
+
+def depth_of_cells(frame: Frame, masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the depth h×w of a frame under the cells of masks N×h×w.
+
+    Raises:
+        ValueError: The frame has no depth.
+    """
+    if frame.depth is None:
+        raise ValueError('the frame has no depth')
+    return sample(frame.depth, masks.shape[1:])

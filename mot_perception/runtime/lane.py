@@ -61,6 +61,8 @@ class Lane:
             score_range=None if score_range == (0, 1) else score_range,
         )
         self._task = make_task(task, config, models, self._reader.classes, ports)
+        cut = ' or the picture was cut' * (config.camera_cut == 'reset')
+        self._why_reset = f'stamps ran back{cut}'
         self._receiving = Lock()
         self._index = self._skipped = 0
         self._size: tuple[int, int] | None = None
@@ -146,7 +148,7 @@ class Lane:
             if latency_ns is None:  # the first output is what the others are made from
                 latency_ns = ports.now_ns() - frame.stamp_ns
         if task.resets > resets:
-            self.report(f'stamps ran back to {frame.stamp:.3f} s; the tracks were reset')
+            self.report(f'{self._why_reset} at {frame.stamp:.3f} s; the tracks were reset')
         self.health.resets = task.resets
         self.health.finished(latency_ns or 0, perf_counter_ns() - started, task.objects)
 

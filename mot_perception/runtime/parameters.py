@@ -32,7 +32,8 @@ _FIXED: dict[Task, dict[str, Any]] = {
     'detect': {},
     'depth': {'detector.backend': 'topic'},  # none is to be loaded
 }
-PRESET = 'tracker.preset'
+PRESETS = 'tracker.preset', 'fdta.preset'
+"""Parameters that decide the defaults of the others in their section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,17 @@ class Parameter:
         return f'one of: {", ".join(self.choices)}' if self.choices else ''
 
 
-def parameters(task: Task = 'track', preset: str = 'improved') -> list[Parameter]:
+def parameters(task: Task = 'track', presets: Mapping[str, str] | None = None) -> list[Parameter]:
     """Return the parameters of a node, in the order of the configuration.
 
     Args:
         task: What the node does: each declares what it uses.
-        preset: The tracker's; it decides the defaults of the tracker's other settings.
+        presets: Values of `PRESETS`, if they are not the usual ones.
 
     Raises:
         UserError: There is no such preset.
     """
-    defaults = parse_config({'tracker': {'preset': preset}}, PRESET)
+    defaults = configuration(presets or {})
     return [
         _parameter(name, field, _at(defaults, name))
         for name, field in keys()

@@ -115,6 +115,7 @@ class TrackTask(FrameTask):
             not from_outside
             or config.appearance.backend != 'none'
             or config.depth.backend != 'none'
+            or config.camera_cut != 'keep'
         )
         self._markers, self._debug_image = Markers(), DebugImage()
 

@@ -13,10 +13,11 @@ from mot_perception.messages.rvl import decode_rvl, encode_rvl
 from mot_perception.perception.appearance import ColourStripes
 from mot_perception.perception.masks import DepthConsistentMasks
 from mot_perception.pipeline import Pipeline
-from mot_perception.types import CameraModel, Detections, Frame
+from mot_perception.types import CameraModel, Detections, Embeddings, Frame
 
 if TYPE_CHECKING:
     from mot_perception.config import Config
+    from mot_perception.fdta.detector import FdtaDetector
     from mot_perception.models import Models
 
 WIDTH, HEIGHT = 160, 120
@@ -35,6 +36,9 @@ def warm_up(config: Config, models: Models) -> None:
     if config.stream.depth_transport == 'compressedDepth':
         wall = encode_rvl(np.full((8, 8), 3000, np.uint16))
         decode_rvl(np.frombuffer(wall, np.uint8), 'a wall')
+    if models.fdta is not None:
+        _warm_up_fdta(config, models.fdta)
+        return
     models = _without_networks(models)
     if config.depth.backend == 'none':
         models = replace(models, masks=None)  # these would look at depth
@@ -55,6 +59,20 @@ def warm_up(config: Config, models: Models) -> None:
         score = generator.uniform(0.15, 1, len(boxes))
         frame = Frame(number * PERIOD_NS, number, WIDTH, HEIGHT, image, depth, camera)
         pipeline.step(frame, Detections.of(boxes, score))
+
+
+def _warm_up_fdta(config: Config, detector: FdtaDetector) -> None:
+    """Tell random objects apart for a few frames: so that the first real frames are fast."""
+    from mot_perception.trackers.fdta import FdtaTracker
+
+    tracker = FdtaTracker(detector.network, config.fdta)
+    width = detector.network.settings.detector.width
+    boxes = Detections.of(np.tile([0, 0, *SIZE], (PEOPLE, 1)), np.ones(PEOPLE))
+    generator = np.random.default_rng(0)
+    for number in range(3):
+        embeddings = generator.standard_normal((PEOPLE, width), np.float32)
+        frame = Frame(number * PERIOD_NS, number, WIDTH, HEIGHT)
+        tracker.update(frame, boxes, Embeddings(embeddings))
 
 
 def _without_networks(models: Models) -> Models:

@@ -1,4 +1,4 @@
-"""What every tracker of this package offers: `update` and `reset`."""
+"""What every tracker of this package offers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mot_perception.trackers.settings import TrackerConfig
     from mot_perception.types import Detections, Embeddings, Frame, TrackedFrame
 
 
@@ -36,30 +35,6 @@ class Tracker(Protocol):
 
     def reset(self) -> None:
         """Forget all tracks; ids start again at 1 and `reset_count` grows by one."""
-
-    def reconfigure(self, config: TrackerConfig) -> None:
-        """Go on with other settings, all tracks kept.
-
-        Raises:
-            UserError: A setting differs that cannot change while the tracker runs.
-        """
-
-    def seen_boxes(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return rows and boxes (K×4, the filter's) of the tracks seen in the latest frame."""
-
-    def learn_depthseg(
-        self,
-        rows: NDArray[np.int64],
-        vectors: NDArray[np.float32],
-        valid: NDArray[np.bool_],
-    ) -> None:
-        """Teach the tracks in `rows` of `seen_boxes` depth-segmentation vectors.
-
-        Args:
-            rows: K, before the next `update`.
-            vectors: K×E unit vectors.
-            valid: bool K; the others become unknown.
-        """
 
     def appearance_of(self, ids: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """Return the appearance vector of each of these tracks, D; empty where there is none."""

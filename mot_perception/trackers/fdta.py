@@ -47,7 +47,6 @@ SLOT = np.dtype(
     ]
 )
 """What is known of the track that has an entry of the dictionary, beside its history."""
-_FIXED = [name for name, it in FdtaConfig.model_fields.items() if LIVE not in it.metadata]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class FdtaTracker:
 
     def __init__(self, network: Fdta, config: FdtaConfig | None = None) -> None:
         self.config = config or FdtaConfig()
-        period = self.config.frame_period
+        period = network.settings.frame_period
         self.trajectories = Trajectories(network, self.config.max_age / period)
         self._clock = Clock(period, self.config.clock == 'stamps', self.config.jump_tolerance)
         self._device = network.id_decoder.word_to_embed.weight.device
@@ -103,8 +102,9 @@ class FdtaTracker:
         Raises:
             UserError: A setting differs that is not `Live`; nothing is applied then.
         """
-        for name in _FIXED:
-            if getattr(config, name) != getattr(self.config, name):
+        for name, field in type(config).model_fields.items():
+            kept = LIVE in field.metadata or getattr(config, name) == getattr(self.config, name)
+            if not kept:
                 raise UserError(f'fdta.{name} cannot change while the tracker runs; restart it')
         self.config = config
 
@@ -146,19 +146,11 @@ class FdtaTracker:
             All tracks that are remembered, and those that are forgotten now.
         """
         started = perf_counter_ns()
-        if self._clock.jumped_back(frame.stamp_ns):
-            self.reset()
-        self._clock.tick(frame.stamp_ns)
-        self.trajectories.forget_older(self._clock.now)
-        seen = np.flatnonzero(detections.valid() & (detections.score > self.config.score))
-        features = np.zeros((0, self._width), np.float32)
-        if len(seen) and embeddings is not None and embeddings.appearance is not None:
-            features = embeddings.appearance[seen]
-        else:
-            seen = seen[:0]
+        self._advance(frame.stamp_ns)
+        seen, features = self._worth_a_look(detections, embeddings)
         tokens = torch.from_numpy(features).to(self._device)
         probability = self.trajectories.probabilities(tokens, self._clock.now).numpy()
-        slots, fresh = self._assign(probability, detections.score[seen])
+        slots, fresh = self._assign(probability, detections.select(seen))
         kept = np.flatnonzero(slots >= 0)
         slots, seen, fresh = slots[kept], seen[kept], fresh[kept]
         self.slots['age'] += 1
@@ -174,15 +166,40 @@ class FdtaTracker:
         """Return nothing for each of these tracks: their embeddings are no one's looks."""
         return [np.empty(0, np.float32) for _ in ids]
 
-    def _assign(self, probability: NDArray[np.float32], score: Array) -> tuple[Index, Mask]:
+    def _advance(self, stamp_ns: int) -> None:
+        """Let time pass, and forget what is too old."""
+        if self._clock.jumped_back(stamp_ns):
+            self.reset()
+        if not self._clock.tick(stamp_ns):
+            self._clock.now += 1  # stamps stand still; without time the last frame is not past
+        self.trajectories.forget_older(self._clock.now)
+
+    def _worth_a_look(
+        self, detections: Detections, embeddings: Embeddings | None
+    ) -> tuple[Index, NDArray[np.float32]]:
+        """Return the rows of K detections that may be objects, and their embeddings K×width."""
+        if embeddings is None or embeddings.appearance is None:
+            return np.empty(0, np.int64), np.empty((0, self._width), np.float32)
+        features = embeddings.appearance
+        known = np.isfinite(features).all(1) & (detections.score > self.config.score)
+        seen = np.flatnonzero(detections.valid() & known)
+        return seen, features[seen]
+
+    def _assign(
+        self, probability: NDArray[np.float32], detections: Detections
+    ) -> tuple[Index, Mask]:
         """Return the slot of each of N detections, −1 for none, and whether it is new there."""
-        alive = self.slots['id'] > 0
+        alive = (self.slots['id'] > 0) & self.trajectories.remembered().numpy()
+        if self.config.by_class:
+            others = detections.label[:, None] != self.slots['label']
+            probability[:, :-1][others] = -1
         assign = hungarian if self.config.assignment == 'hungarian' else object_max
         slots = assign(probability, alive, self.config.least_probability)
+        score = detections.score
         newborn = np.flatnonzero((slots == NEWBORN) & (score > self.config.birth_score))
         free = np.setdiff1d(np.arange(self._count), slots)
         free = free[np.argsort(self.slots['used'][free], kind='stable')]
-        newborn = newborn[np.argsort(-score[newborn], kind='stable')][: len(free)]
+        newborn = np.sort(newborn[np.argsort(-score[newborn], kind='stable')][: len(free)])
         slots[newborn] = free[: len(newborn)]
         return slots, np.isin(np.arange(len(slots)), newborn)
 
@@ -230,6 +247,12 @@ class FdtaTracker:
         chosen = tokens[self._on_device(kept)]
         self.trajectories.append(chosen, self._on_device(slots), self._clock.now)
 
+    def _empty(self, slots: Mask) -> None:
+        """Free slots; when they were last used is not forgotten, so that they go in turn."""
+        used = self.slots['used'][slots]
+        self.slots[slots] = np.zeros((), SLOT)
+        self.slots['used'][slots] = used
+
     def _on_device(self, index: Index) -> Tensor:
         return torch.from_numpy(index).to(self._device)
 
@@ -238,7 +261,7 @@ class FdtaTracker:
         gone = (self.slots['id'] > 0) & ~self.trajectories.remembered().numpy()
         live = self.slots[(self.slots['id'] > 0) & ~gone]
         ended = np.concatenate([evicted, self.slots[gone]])
-        self.slots[gone] = np.zeros((), SLOT)
+        self._empty(gone)
         state = np.where(live['misses'] == 0, TrackState.CONFIRMED, TrackState.COASTING)
         state = np.where(live['confirmed'], state, TrackState.TENTATIVE)
         state = np.append(state, np.full(len(ended), TrackState.REMOVED)).astype(np.int8)

@@ -20,10 +20,8 @@ class FdtaConfig(BaseModel):
 
     preset: Preset = Field('improved', description='Where the other settings come from.')
     clock: Literal['stamps', 'frames'] = Field(
-        'stamps', description='Time passes by stamps, or by one frame period a frame.'
-    )
-    frame_period: float = Field(
-        0.05, gt=0, le=10, description='Seconds between the frames that it was trained on.'
+        'stamps',
+        description="Time passes by stamps, or by one of the network's frame periods a frame.",
     )
     max_age: float = Field(
         1.5,
@@ -45,6 +43,9 @@ class FdtaConfig(BaseModel):
         description='Identities of the largest total probability, or of each detection its '
         'likeliest one.',
     )
+    by_class: Live[bool] = Field(
+        True, description='A detection is none of the tracks that have another class.'
+    )
     min_hits: Live[int] = Field(2, ge=1, le=100, description='Sightings that confirm a track.')
 
     @model_validator(mode='before')
@@ -55,4 +56,10 @@ class FdtaConfig(BaseModel):
         return {**_RELEASE, **given}
 
 
-_RELEASE = {'clock': 'frames', 'max_age': 3600.0, 'assignment': 'object-max', 'min_hits': 1}
+_RELEASE = {
+    'clock': 'frames',
+    'max_age': 3600.0,
+    'assignment': 'object-max',
+    'by_class': False,
+    'min_hits': 1,
+}

@@ -156,14 +156,20 @@ class SelfTrEncMotTracker:
         return [known.get(identity, nothing) for identity in ids.tolist()]
 
     def seen_boxes(self) -> tuple[Index, Array]:
-        """Return rows and boxes of the tracks seen in the latest frame; see `Tracker`."""
+        """Return rows and boxes (K×4, the filter's) of the tracks seen in the latest frame."""
         rows = np.flatnonzero(self.tracklets['misses'] == 0)
         return rows, self.tracklets.bank.boxes(len(self.tracklets))[rows]
 
     def learn_depthseg(
         self, rows: Index, vectors: NDArray[np.float32], valid: NDArray[np.bool_]
     ) -> None:
-        """Teach tracks depth-segmentation vectors; see `Tracker`."""
+        """Teach the tracks in `rows` of `seen_boxes` depth-segmentation vectors.
+
+        Args:
+            rows: K, before the next `update`.
+            vectors: K×E unit vectors.
+            valid: bool K; the others become unknown.
+        """
         picks, scores = np.arange(len(rows)), self.tracklets['score'][rows]
         taught = Embeddings(depthseg=vectors, depthseg_valid=valid)
         remember(self.config, self.tracklets, rows, picks, scores, taught)

@@ -14,6 +14,7 @@ from mot_perception.config import DepthConfig, DepthSegConfig, DetectorConfig
 from mot_perception.errors import UserError
 from mot_perception.evaluation.metrics import evaluate
 from mot_perception.evaluation.pairs import SequencePair
+from mot_perception.methods.selftrencmot import SelfTrEncMot
 from mot_perception.models import load_models
 from mot_perception.perception.depth_stream import DepthStream
 from mot_perception.pipeline import Pipeline
@@ -169,8 +170,8 @@ class _Lane:
         self.row, self.seed = row, seed
         # Frames come with depth, whoever it is from.
         config = row.config.model_copy(update={'depth': DepthConfig(backend='topic')})
-        self._pipeline = Pipeline(config, models)
-        self._pipeline.tracker = row.tracker(config.tracker)
+        method = SelfTrEncMot(config, models, row.tracker(config.tracker))
+        self._pipeline = Pipeline(config, models, method)
         self._running = RunningIds()
         self._found: list[tuple[Any, Any, Any]] = []
 

@@ -2,28 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from mot_perception.config import Config, load_config
+from mot_perception.config import SHIPPED, Config, load_config
 from mot_perception.errors import UserError
 from mot_perception.runtime.parameters import configuration, parameters
 
 
+@pytest.mark.parametrize('section', ['tracker', 'fdta'])
 @pytest.mark.parametrize('preset', ['improved', 'paper', 'release'])
-def test_defaults_make_the_configuration_of_the_preset(preset):
-    values = {it.name: it.default for it in parameters('track', preset)}
-    assert configuration(values) == Config.model_validate({'tracker': {'preset': preset}})
+def test_defaults_make_the_configuration_of_the_preset(section, preset):
+    values = {it.name: it.default for it in parameters('track', {f'{section}.preset': preset})}
+    assert configuration(values) == Config.model_validate({section: {'preset': preset}})
 
 
 def test_shipped_files_are_made_of_parameters():
     """What is in a file for the command line is a parameter of the node."""
     names = {it.name for it in parameters()}
-    for name in ('motion', 'selftrencmot'):
+    for name in SHIPPED:
         given = load_config(name).model_dump(exclude_unset=True)
-        paths = {f'{section}.{key}' for section, keys in given.items() for key in keys}
-        assert paths <= names | {'tracker.preset'} | paths & tracker_settings()
-
-
-def tracker_settings() -> set[str]:
-    return {it.name for it in parameters() if it.name.startswith('tracker.')}
+        method = {'method'} & given.keys()
+        paths = {f'{section}.{key}' for section in given.keys() - method for key in given[section]}
+        assert paths | method <= names
 
 
 @pytest.mark.parametrize('task', ['track', 'detect', 'depth'])
@@ -54,6 +52,12 @@ def test_what_shapes_the_tracker_cannot_change_while_it_runs():
         ({'stream.cameras': ['a/b']}, 'no ROS name'),
         ({'stream.cameras': ['', 'b']}, 'need names'),
         ({'stream.image_transport': 'none'}, "detector.backend 'topic'"),
+        ({'method': 'fdta'}, 'needs fdta.model'),
+        (
+            {'method': 'fdta', 'fdta.model': 'a.pth', 'detector.backend': 'topic'},
+            'finds objects itself',
+        ),
+        ({'method.model': 'a.pth'}, 'method'),
     ],
 )
 def test_wrong_values_are_refused_in_one_line(values, why):
