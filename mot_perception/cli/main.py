@@ -92,6 +92,7 @@ def options(
 
 def _register() -> None:
     from mot_perception.cli.ablate import ablate
+    from mot_perception.cli.ablate_fdta import ablate_fdta
     from mot_perception.cli.bench import bench
     from mot_perception.cli.demo import demo
     from mot_perception.cli.evaluate import evaluate
@@ -111,6 +112,7 @@ def _register() -> None:
         extract: 'extract dancetrack/train --config sam2.yaml --out maps/',
         label_depth: 'label-depth dancetrack/train --model depth-anything-v2-small/',
         ablate: 'ablate --boxes dancetrack/val --scenes 5 --out ablation/',
+        ablate_fdta: 'ablate-fdta --boxes dancetrack/val --detector boxes.safetensors --out rows/',
         export: 'export yolox_s.pth yolox_s.onnx --size 640x640',
         bench: 'bench --objects 10 --objects 100',
         demo: 'demo --out demo/',

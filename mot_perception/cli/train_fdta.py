@@ -8,28 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
-from rich.console import Console
 
 from mot_perception.cli.libraries import require
 from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
-    from mot_perception.training.fdta.clip import Footage
     from mot_perception.training.fdta.settings import FdtaTraining
 
 CLIPS = 400
 """An epoch of rendered scenes, if nothing is said."""
-SCENES = 120
-"""Rendered scenes that are learned from; another seed takes others."""
-HELD_OUT, FRAMES = 3, 150
-"""Rendered scenes that are tracked after each epoch, and their frames."""
 
 
 def fdta(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar='[DATA]...',
+            metavar='DATA...',
             help='MOTChallenge sets or sequences, bags, CrowdHuman; else rendered scenes.',
         ),
     ] = None,
@@ -42,6 +36,9 @@ def fdta(
     boxes: Annotated[
         list[Path] | None,
         typer.Option(help='Render scenes that move as this ground truth. Repeatable.'),
+    ] = None,
+    held_out_boxes: Annotated[
+        list[Path] | None, typer.Option(help='The same, to be tracked only. Repeatable.')
     ] = None,
     preset: Annotated[
         Literal['improved', 'release', 'paper'],
@@ -98,24 +95,26 @@ def fdta(
             in use.
     """
     require(torch='models', tensorboard='training')
+    from mot_perception.cli.fdta_footages import Sources, footages
     from mot_perception.cli.training_bar import training_bar
     from mot_perception.training.fdta.train import train_fdta
 
-    changed = {
+    changed: dict[str, object] = {
         'seed': seed, 'length': length, 'batch': batch, 'clips': clips, 'epochs': epochs,
         'rate': rate, 'gradient_frames': gradient_frames, 'precision': precision,
         'checkpointed': checkpointed,
     }  # fmt: skip
-    if not data and clips is None:
+    if not data and clips is None:  # scenes have no end
         changed['clips'] = CLIPS
     given = {name: value for name, value in changed.items() if value is not None}
+    sources = Sources(data or (), boxes or (), held_out or (), held_out_boxes or ())
     settings = _settings(preset, like, size, adapters, given)
     quiet |= os.environ.get('RANK', '0') != '0'  # one of several processes speaks
     with training_bar(quiet=quiet) as on_step:
         return train_fdta(
             out,
             settings,
-            *_footages(data, boxes, held_out, settings),
+            *footages(sources, settings),
             detector=detector,
             start=start,
             device=device,
@@ -132,12 +131,12 @@ def _settings(
     """Return the training that the options describe."""
     from mot_perception.training.fdta import settings as of
 
-    known = get_args(of.Adapter)
-    chosen = set(known) if adapters is None else set(adapters) - {'none'}
-    if unknown := chosen - set(known):
+    known: tuple[of.Adapter, ...] = get_args(of.Adapter)
+    if unknown := set(adapters or ()) - {*known, 'none'}:
         raise UserError(
             f"--adapter {unknown.pop()!r:.40}: choose of {', '.join(known)}, or 'none'"
         )
+    chosen = [name for name in known if adapters is None or name in adapters]
     if preset == 'improved':
         usual = of.improved()
     else:
@@ -146,34 +145,3 @@ def _settings(
     epochs = int(str(changed.get('epochs', made.epochs)))
     changed['falls'] = tuple(sorted({round(it * epochs / made.epochs) for it in made.falls}))
     return of.with_adapters(of.changed(made, **changed), chosen)
-
-
-def _footages(
-    data: list[Path] | None,
-    boxes: list[Path] | None,
-    held_out: list[Path] | None,
-    settings: FdtaTraining,
-) -> tuple[list[Footage], list[Footage]]:
-    """Return what is learned from, and what is tracked after each epoch."""
-    from mot_perception.training.fdta.open_footages import open_footages
-    from mot_perception.training.fdta.sampler import fitting
-    from mot_perception.training.fdta.scene_footage import refilled_footages, staged_footages
-
-    network = settings.network
-    orientation = network.spatial.orientation
-    size = (min(network.longer, round(network.shorter * 16 / 9)), network.shorter)
-    learned: list[Footage] = [*open_footages(data or (), orientation)]
-    learned += refilled_footages(boxes or (), height=network.shorter, orientation=orientation)
-    looked_at: list[Footage] = [*open_footages(held_out or (), orientation)]
-    if not learned:
-        first = settings.seed * SCENES
-        learned += staged_footages(range(first, first + SCENES), size=size, orientation=orientation)
-        looked_at = looked_at or [
-            *staged_footages(
-                range(HELD_OUT), size=size, orientation=orientation, held_out=True, frames=FRAMES
-            )
-        ]
-    kept, notes = fitting(learned, settings.length)
-    for note in notes:
-        Console(stderr=True).print(f'note: {note}', highlight=False)
-    return kept, looked_at

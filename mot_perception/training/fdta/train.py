@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from mot_perception.fdta.deformable_detr import Backbone
     from mot_perception.training.fdta.clip import Footage
     from mot_perception.training.fdta.sampler import ClipPlan
     from mot_perception.training.fdta.settings import FdtaTraining
@@ -173,7 +174,8 @@ def _begin(
 ) -> None:
     """Give the network its first weights, and say what of it learns."""
     network = learner.network
-    body = network.detr.backbone[0].body
+    (backbone,) = network.detr.backbone.children()
+    body = cast('Backbone', backbone).body
     if start is not None:
         load_checkpoint(start, network)
     elif detector is not None:

@@ -59,7 +59,7 @@ def seen(truth):
     torch.manual_seed(1)
     frames = CLIPS * FRAMES
     matches = []
-    for objects in sum(truth, []):
+    for objects in every(truth):
         count = len(objects.ids)
         matches.append(Match(torch.randperm(QUERIES)[:count], torch.randperm(count)))
     return Seen(
@@ -71,6 +71,10 @@ def seen(truth):
         None,
         {},
     )
+
+
+def every(clips):
+    return [objects for clip in clips for objects in clip]
 
 
 def asked_of(truth, training):
@@ -107,7 +111,7 @@ def test_losses_are_those_of_asking_frame_by_frame(truth, seen):
     network = Fdta(training.network).eval()
     asked = asked_of(truth, training)
     times = torch.arange(FRAMES, dtype=torch.float64).expand(CLIPS, -1)
-    labels, places, right = tell(network, seen, sum(truth, []), asked, times)
+    labels, places, right = tell(network, seen, every(truth), asked, times)
     entropy = correct = count = 0.0
     for clip in range(CLIPS):
         columns = asked.columns[clip]
@@ -155,11 +159,10 @@ def test_wrong_places_cost_nothing_where_answers_are_right(truth, seen):
     times = torch.arange(FRAMES, dtype=torch.float64).expand(CLIPS, -1)
 
     def sure(history, current):
-        right = functional.one_hot(asked.target, LABELS + 1).float() * 200
-        return right
+        return functional.one_hot(asked.target, LABELS + 1).float() * 200
 
     network.identify = sure
-    labels, places, right = tell(network, seen, sum(truth, []), asked, times)
+    labels, places, right = tell(network, seen, every(truth), asked, times)
     assert labels.total.item() == pytest.approx(0, abs=1e-4)
     assert places.total.item() == pytest.approx(0, abs=1e-4)
     assert right.total == right.count
@@ -180,7 +183,7 @@ def test_embeddings_are_compared_within_pools(truth, seen, form, quality, monkey
     torch.manual_seed(3)
     adapter = IdentityAdapter(WIDTH)
     seen = seen._replace(boxes=near(seen, truth))
-    result = compare(adapter, seen, sum(truth, []), training)
+    result = compare(adapter, seen, every(truth), training)
     total, count = 0.0, 0.0
     for clip, frames in pools(training):
         vectors, ids, overlap = [], [], []
@@ -207,7 +210,7 @@ def test_embeddings_are_compared_within_pools(truth, seen, form, quality, monkey
 def near(seen, truth):
     """Boxes of the queries that are somebody: a little beside the truth."""
     boxes = seen.boxes.clone()
-    for number, (match, objects) in enumerate(zip(seen.matches, sum(truth, []), strict=True)):
+    for number, (match, objects) in enumerate(zip(seen.matches, every(truth), strict=True)):
         boxes[number, match.queries] = objects.boxes[match.objects] * 1.03
     return boxes
 
@@ -231,11 +234,10 @@ def quality_of(seen, truth, clip, frame, row, kind):
 
 
 def test_no_pairs_lose_nothing(truth, seen):
-    alone = [[objects._replace(ids=objects.ids[:0], boxes=objects.boxes[:0],
-                               labels=objects.labels[:0]) for objects in clip] for clip in truth]  # fmt: skip
+    alone = [[Objects(*(part[:0] for part in objects)) for objects in clip] for clip in truth]
     nobody = Match(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
     seen = seen._replace(matches=[nobody] * CLIPS * FRAMES)
     adapter = IdentityAdapter(WIDTH)
     for form in ('paper', 'release'):
-        lost = compare(adapter, seen, sum(alone, []), settings(contrastive=form))
+        lost = compare(adapter, seen, every(alone), settings(contrastive=form))
         assert lost.mean().item() == 0

@@ -15,9 +15,11 @@ import torch
 
 from mot_perception.errors import UserError
 from mot_perception.fdta.checkpoint import open_network
+from mot_perception.trackers.fdta_settings import FdtaConfig
 from mot_perception.training.fdta import settings as of
 from mot_perception.training.fdta import transforms
 from mot_perception.training.fdta.clip import View
+from mot_perception.training.fdta.scoring import score
 from mot_perception.training.fdta.train import Learner, _groups, _rate, train_fdta
 
 SIDE = 64
@@ -53,7 +55,14 @@ class Squares:
 def settings(**other):
     tiny = of.tiny(of.improved())
     detector = tiny.network.detector.model_copy(
-        update={'queries': 6, 'width': 32, 'points': 2, 'decoder_layers': 2, 'hidden': 48, 'stem': 4}
+        update={
+            'queries': 6,
+            'width': 32,
+            'points': 2,
+            'decoder_layers': 2,
+            'hidden': 48,
+            'stem': 4,
+        }
     )
     network = tiny.network.model_copy(
         update={
@@ -126,6 +135,22 @@ def test_a_killed_training_goes_on_exactly(trained, tmp_path):
         assert torch.equal(tensor, theirs.state_dict()[key]), key
 
 
+def test_it_learns_a_clip_by_heart(tmp_path, monkeypatch):
+    """Every identity is told, and the tracker follows both squares through their crossing."""
+    monkeypatch.setattr(transforms, 'augmented', lambda views, to, _: transforms.plain(views, to))
+    changes = {
+        'clips': None, 'epochs': 50, 'rate': 3e-3, 'length': 6, 'groups': 4,
+        'gradient_frames': 6, 'drops': 0.0, 'average': 0.9,
+    }  # fmt: skip
+    train(tmp_path / 'run', changes)
+    told = [row['losses/right identities'] for row in logged(tmp_path / 'run') if 'loss' in row]
+    assert np.mean(told[-10:]) > 0.99
+    network = open_network(tmp_path / 'run' / 'fdta.safetensors')
+    scores = score(network, [Squares()], FdtaConfig(birth_score=0.3))
+    assert scores['IDSW'] == 0
+    assert scores['IDF1'] > 80
+
+
 TWO = """
 import sys
 from pathlib import Path
@@ -170,7 +195,9 @@ def test_a_frozen_detector_stays_as_it_is(trained, tmp_path):
     start = trained / 'fdta.safetensors'
     train(tmp_path / 'run', {'gradient_frames': 0, 'average': 0.0}, start=start)
     before, after = open_network(start), open_network(tmp_path / 'run' / 'fdta.safetensors')
-    same = {key: torch.equal(it, after.state_dict()[key]) for key, it in before.state_dict().items()}
+    same = {
+        key: torch.equal(it, after.state_dict()[key]) for key, it in before.state_dict().items()
+    }
     assert all(it for key, it in same.items() if key.startswith('detr.'))
     assert not all(it for key, it in same.items() if key.startswith('id_decoder.'))
 
