@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from mot_perception.boxes import xywh_to_xyxy, xyxy_to_xywh
 from mot_perception.messages.scores import ADVICE, normalised
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mot_perception.bags.mot_table import MotTable
@@ -60,15 +62,13 @@ def read_mot(
         UserError: With file and line: unreadable, malformed, or impossible values.
     """
     table = read_table(Path(path))
-    _check_boxes(table, least_id=-1 if kind == 'det' else 0)
-    frame, identity, xyxy = table.values[:, 0], table.values[:, 1], _corners(table)
+    for good, rule in row_rules(table, kind):
+        table.require(good, rule)
     if kind == 'gt':
-        _check_identities(table)
-        consider = table.values[:, 6] != 0
-        return MotRows.of(frame, identity, xyxy, None, _classes(table), consider)
+        return ground_truth(table)
+    frame, identity, xyxy = table.values[:, 0], table.values[:, 1], _corners(table)
     scores = _scores(table)
     if kind == 'tracks':
-        _check_identities(table)
         return MotRows.of(frame, identity, xyxy, scores)
     scores = _normalised(table, scores, score_range)
     return _without_repeats(MotRows.of(frame, identity, xyxy, scores))
@@ -98,20 +98,41 @@ def _corners(table: MotTable) -> Array:
     return xywh_to_xyxy(table.values[:, 2:6])
 
 
-def _check_boxes(table: MotTable, least_id: int) -> None:
-    """Refuse the first row that no tracker or metric could make sense of."""
+def row_rules(table: MotTable, kind: Kind) -> Iterator[tuple[NDArray[np.bool_], str]]:
+    """Yield what must hold of each row for a tracker or metric to make sense of it.
+
+    Args:
+        table: What a file says.
+        kind: What it holds.
+
+    Yields:
+        Of which rows it holds, bool N; and the rule, for people.
+    """
     frame, identity, box = table.values[:, 0], table.values[:, 1], table.values[:, 2:6]
-    table.require(
-        _whole(frame, 1, MAX_FRAME), f'the frame must be a whole number from 1 to {MAX_FRAME}'
-    )
-    table.require(
-        _whole(identity, least_id, MAX_ID), f'the id must be a whole number from {least_id} on'
-    )
-    table.require(np.isfinite(box).all(1), 'the box must be finite')
-    table.require((box[:, 2:] > 0).all(1), 'width and height must be more than 0')
-    table.require((np.abs(box) <= MAX_PIXEL).all(1), 'the box reaches beyond a million pixels')
-    given = np.isfinite(table.values[:, 6]) | (table.columns < 7)
-    table.require(given, 'the score must be finite')
+    least_id = -1 if kind == 'det' else 0
+    yield _whole(frame, 1, MAX_FRAME), f'the frame must be a whole number from 1 to {MAX_FRAME}'
+    yield _whole(identity, least_id, MAX_ID), f'the id must be a whole number from {least_id} on'
+    yield np.all(np.isfinite(box), axis=1), 'the box must be finite'
+    yield np.all(box[:, 2:] > 0, axis=1), 'width and height must be more than 0'
+    yield np.all(np.abs(box) <= MAX_PIXEL, axis=1), 'the box reaches beyond a million pixels'
+    yield np.isfinite(table.values[:, 6]) | (table.columns < 7), 'the score must be finite'
+    if kind != 'det':
+        yield _first_of_its_id(table), 'this frame has a box of this id already'
+    if kind == 'gt':
+        yield _whole(_classes(table), 0, MAX_CLASS), 'the class must be a whole number from 0 on'
+
+
+def ground_truth(table: MotTable, rows: Any = slice(None)) -> MotRows:
+    """Return a ground truth.
+
+    Args:
+        table: What a file says.
+        rows: Those that all rules hold of.
+    """
+    values = table.values[rows]
+    labels = _classes(table)[rows].astype(np.int32)
+    corners = _corners(table)[rows]
+    return MotRows.of(values[:, 0], values[:, 1], corners, None, labels, values[:, 6] != 0)
 
 
 def _whole(values: Array, low: float, high: float) -> NDArray[np.bool_]:
@@ -119,21 +140,19 @@ def _whole(values: Array, low: float, high: float) -> NDArray[np.bool_]:
     return good
 
 
-def _check_identities(table: MotTable) -> None:
-    """Refuse a row that shows an id for the second time in one frame."""
+def _first_of_its_id(table: MotTable) -> NDArray[np.bool_]:
+    """Return which rows do not show an id for the second time in one frame."""
     frame, identity = table.values[:, 0], table.values[:, 1]
     order = np.lexsort((identity, frame))
     again = (np.diff(frame[order]) == 0) & (np.diff(identity[order]) == 0)
     good = np.ones(len(order), np.bool_)
     good[order[1:][again]] = False
-    table.require(good, 'this frame has a box of this id already')
+    return good
 
 
-def _classes(table: MotTable) -> NDArray[np.int32]:
+def _classes(table: MotTable) -> Array:
     given = (table.columns > 7) & (table.columns < MOST_COLUMNS) & (table.values[:, 7] != -1)
-    classes = np.where(given, table.values[:, 7], PEDESTRIAN)
-    table.require(_whole(classes, 0, MAX_CLASS), 'the class must be a whole number from 0 on')
-    return classes.astype(np.int32)
+    return np.where(given, table.values[:, 7], PEDESTRIAN)
 
 
 def _scores(table: MotTable) -> Array:

@@ -40,11 +40,15 @@ class MotTable:
         """Raise UserError for the first row that is not good, with its file and line."""
         if np.all(good):
             return
-        row = int(np.argmin(good))
-        # Blank lines give no row.
+        line = int(self.line_numbers[np.argmin(good)])
+        text = self.lines[line - 1].strip()[:80]
+        raise UserError(f'{self.path}:{line}: {rule}; {remedy} (it says {text!r})')
+
+    @property
+    def line_numbers(self) -> NDArray[np.int64]:
+        """Line of each row, from 1; blank lines give no row."""
         numbers = [number for number, line in enumerate(self.lines, 1) if line.strip()]
-        text = self.lines[numbers[row] - 1].strip()[:80]
-        raise UserError(f'{self.path}:{numbers[row]}: {rule}; {remedy} (it says {text!r})')
+        return np.array(numbers, np.int64)
 
 
 def read_table(path: Path) -> MotTable:
