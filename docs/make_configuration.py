@@ -21,7 +21,7 @@ one:
 |---|---|
 | [`motion`](../config/motion.yaml) | boxes and scores are all there is: the default |
 | [`selftrencmot`](../config/selftrencmot.yaml) | images and depth: all cues |
-| [`fdta`](../config/fdta.yaml) | images of rendered people: the other method, with a shipped network |
+| [`fdta`](../config/fdta.yaml) | images of rendered people: the other method |
 | [`demo`](../config/demo.yaml) | images and depth of rendered people: the shipped networks |
 
 ```yaml

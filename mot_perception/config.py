@@ -197,7 +197,7 @@ class FdtaSection(FdtaConfig):
 
     model: str = Field(
         '',
-        description="FDTA: a file with weights, or 'fdta_tiny', a shipped one for rendered people.",
+        description="A file with weights, or 'fdta_tiny', a shipped one for rendered people.",
     )
 
 

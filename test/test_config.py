@@ -113,7 +113,7 @@ def test_frozen():
             '{method: fdta, fdta: {model: a.pth}, stream: {image_transport: none}}',
             ['stream.image_transport'],
         ),
-        ('fdta: {scroe: 0.5}', ['fdta.scroe', 'did you mean fdta.score?']),
+        ('fdta: {scores: 0.5}', ['fdta.scores', 'did you mean fdta.score?']),
         ('fdta: {max_age: .nan}', ['fdta.max_age']),
         ('camera_cut: true', ['camera_cut', "'keep' or 'reset'"]),
         ('detector: {backend: transformers}', ['detector: ', 'needs model', 'folder']),

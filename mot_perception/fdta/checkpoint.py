@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from pydantic import ValidationError
+from torch.overrides import TorchFunctionMode
 
 from mot_perception.errors import UserError
 from mot_perception.fdta.network import Fdta
@@ -28,6 +29,8 @@ AGES = 'id_decoder.rel_pos_embeds'
 BINS = 'detr.depth_predictor.depth_classifier.bias'
 SETTINGS = 'settings'
 """Under which name the settings of a network are noted beside its weights, as JSON."""
+
+_RANDOM = torch.Tensor.uniform_, torch.Tensor.normal_
 
 
 def save_network(network: Fdta, file: Path, about: Mapping[str, str]) -> None:
@@ -62,10 +65,10 @@ def open_network(file: Path, device: torch.device | str = 'cpu') -> Fdta:
     noted = read_about(file).get(SETTINGS) if file.suffix == '.safetensors' else None
     weights = read_weights(file)
     settings = _published(weights) if noted is None else _noted(file, noted)
-    with torch.device('meta'):  # takes no memory, whatever a file says of its size
+    with _Unfilled():
         network = Fdta(settings)
     _load(file, weights, network)
-    return network.float().eval().to(device)
+    return network.eval().to(device)
 
 
 def load_checkpoint(file: Path, network: Fdta) -> None:
@@ -113,6 +116,22 @@ def load_detector(file: Path, detector: DeformableDetr, class_index: int = 1) ->
             weights.setdefault(key, tensor)
     _share(file, weights, detector)
     load_weights(detector, weights, file, 'Deformable DETR with these settings')
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out initial values: memory that nobody writes to is not taken, whatever the size."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, '__module__', '') == 'torch.nn.init' or func in _RANDOM:
+            return kwargs.get('tensor', args[0] if args else None)
+        return func(*args, **kwargs)
 
 
 def _load(file: Path, weights: dict[str, Tensor], network: Fdta) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -186,6 +188,21 @@ def test_detector_of_another_kind(tmp_path, tiny, weights):
         load_detector(saved(tmp_path, detector), detr)
 
 
+HUGE = json.dumps(
+    {
+        'detector': {
+            'width': 1024,
+            'stem': 256,
+            'hidden': 8192,
+            'blocks': [48] * 4,
+            'encoder_layers': 12,
+            'decoder_layers': 12,
+        }
+    }
+)
+"""Five thousand million weights, all within the bounds."""
+
+
 class TestOpened:
     """Files that say which network they are of, and published ones that do not."""
 
@@ -256,7 +273,7 @@ class TestOpened:
             ('{"unknown": 1}', 'unknown'),
             ('{"detector": {"blocks": [1, 1, 1, 1000000000]}}', 'blocks'),
             ('{"detector": {"width": 264}}', 'multiple of 32'),
-            ('{"detector": {"width": 1024, "stem": 256, "hidden": 8192}}', 'of another shape'),
+            (HUGE, 'of another shape'),
         ],
     )
     def test_settings_that_cannot_be(self, file, settings, said):
