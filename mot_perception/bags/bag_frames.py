@@ -16,6 +16,7 @@ from mot_perception.messages.synchronise import Stamped, stamp_of
 from mot_perception.types import NANOSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from mot_perception.bags.sequence import GroundTruth, Item
@@ -64,6 +65,11 @@ class BagFrames:
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self._places)
+
+    @property
+    def found(self) -> list[Collection[str]]:
+        """Which roles each frame has messages of."""
+        return [places.keys() for places in self._places]
 
     def __getitem__(self, number: int) -> Item:
         """Read frame `number`, from 0.

@@ -95,6 +95,7 @@ def _register() -> None:
     from mot_perception.cli.ablate_fdta import ablate_fdta
     from mot_perception.cli.bench import bench
     from mot_perception.cli.demo import demo
+    from mot_perception.cli.doctor import doctor
     from mot_perception.cli.evaluate import evaluate
     from mot_perception.cli.export import export
     from mot_perception.cli.extract import extract
@@ -111,6 +112,7 @@ def _register() -> None:
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
         extract: 'extract dancetrack/train --config sam2.yaml --out maps/',
         label_depth: 'label-depth dancetrack/train --model depth-anything-v2-small/',
+        doctor: 'doctor dancetrack/train',
         ablate: 'ablate --boxes dancetrack/val --scenes 5 --out ablation/',
         ablate_fdta: 'ablate-fdta --boxes dancetrack/val --detector boxes.safetensors --out rows/',
         export: 'export yolox_s.pth yolox_s.onnx --size 640x640',

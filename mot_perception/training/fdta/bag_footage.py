@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mot_perception.bags.depth_labels import Orientation
+    from mot_perception.bags.sequence import GroundTruth
 
     Depth = NDArray[np.float32]
 
@@ -50,9 +51,12 @@ class BagFootage:
         return len(self.frames)
 
     def legal(self) -> NDArray[np.bool_]:
-        """Return which frames have objects, and not more than can be learned from."""
-        count = [0 if truth is None else len(truth.ids) for truth in self.frames.truths]
-        return (np.array(count) > 0) & (np.array(count) <= self.most)
+        """Return which frames have sound objects, and not more than can be learned from."""
+        truths = self.frames.truths
+        return np.array([
+            truth is not None and 0 < len(truth.ids) <= self.most and is_sound(truth)
+            for truth in truths
+        ])  # fmt: skip
 
     def view(self, number: int) -> View:
         """Read frame `number`, from 0.
@@ -88,6 +92,13 @@ class BagFootage:
                 'registered to the image'
             )
         return values_of_metres(depth, self.orientation, *self.reach)
+
+
+def is_sound(truth: GroundTruth) -> bool:
+    """Tell whether each id is there once, and all boxes are finite and upright."""
+    upright = (truth.xyxy[:, 2:] > truth.xyxy[:, :2]).all()
+    finite = np.isfinite(truth.xyxy).all()
+    return bool(finite and upright and len(set(truth.ids.tolist())) == len(truth.ids))
 
 
 def open_bag_footage(path: Path, orientation: Orientation | None, most: int) -> BagFootage:

@@ -73,26 +73,11 @@ def sequences_of(path: Path) -> list[Path]:
     Raises:
         UserError: There is nothing of that kind, or a sequence that is named is not there.
     """
-    if not path.exists():
-        raise UserError(f'{path}: does not exist; give {KINDS}')
-    if is_motchallenge(path):
-        return [path]
-    members = sorted(it for it in path.iterdir() if it.is_dir()) if path.is_dir() else []
-    found = [member for member in members if is_motchallenge(member)]
-    seqmap = path.resolve().with_name(f'{path.resolve().name}{SEQMAP}')
-    if found and seqmap.is_file():
-        return _named(path, seqmap)
-    if not found:
-        splits = [it.name for it in members if any(map(is_motchallenge, it.iterdir()))]
-        advice = f'one of its folders: {", ".join(splits)}' if splits else KINDS
-        raise UserError(f'{path}: not data that can be learned from; give {advice}')
-    return found
-
-
-def _named(path: Path, seqmap: Path) -> list[Path]:
-    """Return the sequences that a seqmap names: a line each, after the line `name`."""
-    lines = seqmap.read_text(encoding='utf-8-sig').split()
-    folders = [path / name for name in lines if name != HEADER]
+    found = sequences_in(path)
+    seqmap = seqmap_of(path)
+    if seqmap is None or found == [path]:
+        return found
+    folders = [path / name for name in named_in(seqmap)]
     for folder in folders:
         if not is_motchallenge(folder):
             raise UserError(
@@ -101,3 +86,41 @@ def _named(path: Path, seqmap: Path) -> list[Path]:
     if not folders:
         raise UserError(f'{seqmap}: names no sequences; write one a line, or delete it')
     return folders
+
+
+def sequences_in(path: Path) -> list[Path]:
+    """Return a path that is a sequence, or all sequences in a folder.
+
+    Raises:
+        UserError: There are none.
+    """
+    if not path.exists():
+        raise UserError(f'{path}: does not exist; give {KINDS}')
+    if is_motchallenge(path):
+        return [path]
+    members = sorted(it for it in path.iterdir() if it.is_dir()) if path.is_dir() else []
+    found = [member for member in members if is_motchallenge(member)]
+    if not found:
+        splits = [it.name for it in members if any(map(is_motchallenge, it.iterdir()))]
+        advice = f'one of its folders: {", ".join(splits)}' if splits else KINDS
+        raise UserError(f'{path}: not data that can be learned from; give {advice}')
+    return found
+
+
+def seqmap_of(path: Path) -> Path | None:
+    """Return the file that says which sequences in a folder belong to it, if there is one."""
+    file = path.resolve().with_name(f'{path.resolve().name}{SEQMAP}')
+    return file if file.is_file() else None
+
+
+def named_in(seqmap: Path) -> list[str]:
+    """Return the names in a seqmap: one a line, after the line `name`.
+
+    Raises:
+        UserError: It is no text.
+    """
+    try:
+        lines = seqmap.read_text(encoding='utf-8-sig').split()
+    except ValueError as error:
+        raise UserError(f'{seqmap}: not a text file; write one sequence a line') from error
+    return [line for line in lines if line != HEADER]

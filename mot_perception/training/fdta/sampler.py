@@ -46,7 +46,7 @@ def fitting(footages: Sequence[Footage], length: int) -> tuple[list[Footage], li
     kept: list[Footage] = []
     notes: list[str] = []
     for footage in footages:
-        if _is_still(footage) or _starts(footage.legal(), length, 1).any():
+        if _is_still(footage) or clip_starts(footage.legal(), length).any():
             kept.append(footage)
         elif len(footage) < length:
             notes.append(
@@ -94,7 +94,7 @@ def plans(
     order = _by_name(footages)
     random = np.random.default_rng([seed, epoch, 0xC11B])
     legal = [footages[index].legal() for index in order]
-    starts = [np.flatnonzero(_starts(frames, length, 1) | _stills(frames)) for frames in legal]
+    starts = [np.flatnonzero(clip_starts(frames, length) | _stills(frames)) for frames in legal]
     rank = np.repeat(np.arange(len(order)), [len(each) for each in starts])
     start = np.concatenate([np.empty(0, np.int64), *starts])
     chosen = random.permutation(len(start))[:most]
@@ -125,12 +125,11 @@ def _stills(legal: Mask) -> Mask:
     return legal & (len(legal) == 1)
 
 
-def _starts(legal: Mask, length: int, interval: int) -> Mask:
-    """Return from which frames a clip of legal frames can start."""
+def clip_starts(legal: Mask, length: int) -> Mask:
+    """Return from which frames a clip of legal frames in a row can start."""
     found = np.zeros(len(legal), np.bool_)
-    span = (length - 1) * interval + 1
-    if span <= len(legal):
-        windows = np.lib.stride_tricks.sliding_window_view(legal, span)[:, ::interval]
+    if length <= len(legal):
+        windows = np.lib.stride_tricks.sliding_window_view(legal, length)
         found[: len(windows)] = windows.all(1)
     return found
 

@@ -31,7 +31,7 @@ def write_sequence(folder, frames=5, *, digits=8, rows=None, info=True, depth=Tr
         cv2.imwrite(str(folder / f'img1/{number:0{digits}}.jpg'), image)
         if depth:
             (folder / 'depth').mkdir(exist_ok=True)
-            label = np.full((SIZE[1], SIZE[0]), 10 * number, np.uint8)
+            label = np.full((SIZE[1], SIZE[0]), 10 * number % 250, np.uint8)
             cv2.imwrite(str(folder / f'depth/{number:0{digits}}.png'), label)
     if rows is None:
         rows = [f'{k},{i},{10 * i},8,20,30,1,1,1' for k in range(1, frames + 1) for i in (1, 2)]
