@@ -45,9 +45,6 @@ def ablate_fdta(
     clips: Annotated[int, typer.Option(min=1, help='An epoch.')] = 150,
     epochs: Annotated[int, typer.Option(min=1, help='How many.')] = 2,
     rate: Annotated[float, typer.Option(min=0, help='Largest learning rate.')] = 5e-4,
-    score: Annotated[
-        float, typer.Option(min=0, max=1, help='Of detections that tracks begin with.')
-    ] = 0.4,
     device: Annotated[str, typer.Option(help='auto, cpu, cuda, cuda:1 and so on.')] = 'auto',
     workers: Annotated[int, typer.Option(min=0, help='Processes that read clips.')] = 0,
     quiet: Annotated[bool, typer.Option('--quiet', '-q', help='Print nothing.')] = False,
@@ -67,7 +64,7 @@ def ablate_fdta(
 
     falls = (max(1, round(0.75 * epochs)),) if epochs > 1 else ()
     common = {'clips': clips, 'epochs': epochs, 'falls': falls, 'rate': rate, 'warm_up': 0.2}
-    chosen = choose(rows_of(common, {'birth_score': score}), rows or ())
+    chosen = choose(rows_of(common), rows or ())
     sources = Sources((), boxes or (), (), held_out_boxes or (), frames)
     console = Console(stderr=True, quiet=quiet)
     with training_bar(quiet=quiet) as on_step:

@@ -160,7 +160,7 @@ def tiny(settings: FdtaSettings) -> FdtaSettings:
                 update={'layers': 2, 'heads': 4, 'hidden': 128}
             ),
             'identity': settings.identity.model_copy(
-                update={'identities': 40, 'layers': 3, 'heads': 4}
+                update={'identities': 24, 'layers': 2, 'heads': 4}
             ),
         }
     )

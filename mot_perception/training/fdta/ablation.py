@@ -106,13 +106,16 @@ def ablate(
 def _scores(folder: Path, row: Row, held_out: Sequence[Footage], device: str) -> dict[str, float]:
     """Return the scores of a trained row, from the folder if they are known."""
     file = folder / SCORES
-    about = {'tracker': row.tracker.model_dump(mode='json'), 'of': [it.name for it in held_out]}
+    about = {
+        'tracker': row.training.tracker.model_dump(mode='json'),
+        'of': [it.name for it in held_out],
+    }
     if file.is_file():
         known = json.loads(file.read_bytes())
         if {name: known.get(name) for name in about} == about:
             return {name: float(known['scores'][name]) for name in METRICS}
     network = open_network(folder / 'fdta.safetensors', choose_device(device))
-    scores = score(network, held_out, row.tracker)
+    scores = score(network, held_out, row.training.tracker)
     part = file.with_suffix('.part')
     part.write_text(json.dumps({**about, 'scores': scores}, indent=1), 'utf-8')
     part.replace(file)

@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, get_args
 
 from mot_perception.errors import UserError
-from mot_perception.trackers.fdta_settings import FdtaConfig
 from mot_perception.training.fdta.settings import (
     Adapter,
     changed,
@@ -35,38 +34,33 @@ class Row:
     Attributes:
         name: By which it is chosen.
         about: What it is, for people.
-        training: How it is trained.
-        tracker: How it tracks.
+        training: How it is trained, and tracks.
     """
 
     name: str
     about: str
     training: FdtaTraining
-    tracker: FdtaConfig
 
 
-def rows_of(common: Mapping[str, object], tracker: Mapping[str, object]) -> list[Row]:
+def rows_of(common: Mapping[str, object]) -> list[Row]:
     """Return all rows, in the size that a CPU can train.
 
     Args:
         common: Settings of the training that all rows have: steps, clips and so on.
-        tracker: Settings of the tracker that all rows have.
     """
     whole = changed(tiny(improved()), **common)
-    config = FdtaConfig.model_validate(dict(tracker))
-    table = [_with_adapters(whole, adapters, config) for adapters in _subsets()]
+    table = [_with_adapters(whole, adapters) for adapters in _subsets()]
     return [
         *table,
-        *_orders(whole, config),
+        *_orders(whole),
         Row(
             'no-foreground',
             'Table 10: depth in boxes counts as any',
             changed(whole, foreground=1.0),
-            config,
         ),
-        *_lengths(whole, config),
-        *_switches(whole, config),
-        *_presets(common, tracker),
+        *_lengths(whole),
+        *_switches(whole),
+        *_presets(common),
     ]
 
 
@@ -88,39 +82,40 @@ def _subsets() -> list[tuple[Adapter, ...]]:
     return [chosen for count in range(4) for chosen in combinations(ADAPTERS, count)]
 
 
-def _with_adapters(whole: FdtaTraining, adapters: tuple[Adapter, ...], config: FdtaConfig) -> Row:
+def _with_adapters(whole: FdtaTraining, adapters: tuple[Adapter, ...]) -> Row:
     name = '+'.join(adapters) or BASELINE
     if len(adapters) == len(ADAPTERS):
         name = 'all'
     about = ' + '.join(f'{adapter.title()} Adapter' for adapter in adapters) or 'no adapter'
-    return Row(name, f'Table 4: {about}', with_adapters(whole, adapters), config)
+    return Row(name, f'Table 4: {about}', with_adapters(whole, adapters))
 
 
-def _orders(whole: FdtaTraining, config: FdtaConfig) -> list[Row]:
+def _orders(whole: FdtaTraining) -> list[Row]:
     """Return where in a decoder layer depth is looked at (Table 9); the usual order is a row."""
     rows = []
     for order in ('depth-self-vision', 'self-depth-vision'):
         training = with_adapters(whole, ['spatial'])
         spatial = training.network.spatial.model_copy(update={'order': order})
         network = training.network.model_copy(update={'spatial': spatial})
-        rows.append(Row(order, 'Table 9', changed(training, network=network), config))
+        rows.append(Row(order, 'Table 9', changed(training, network=network)))
     return rows
 
 
-def _lengths(whole: FdtaTraining, config: FdtaConfig) -> list[Row]:
+def _lengths(whole: FdtaTraining) -> list[Row]:
     """Return how much history is worth, without and with the Temporal Adapter (Table 11)."""
     rows = []
-    for adapters, suffix in (((), ''), (('temporal',), '-temporal')):
+    suffixes: dict[tuple[Adapter, ...], str] = {(): '', ('temporal',): '-temporal'}
+    for adapters, suffix in suffixes.items():
         for length in LENGTHS:
             training = with_adapters(whole, adapters)
             network = training.network.model_copy(update={'window': length})
             training = changed(training, network=network, length=length)
             about = f'Table 11: {length} frames, {"with" if adapters else "no"} Temporal Adapter'
-            rows.append(Row(f'length-{length}{suffix}', about, training, config))
+            rows.append(Row(f'length-{length}{suffix}', about, training))
     return rows
 
 
-def _switches(whole: FdtaTraining, config: FdtaConfig) -> list[Row]:
+def _switches(whole: FdtaTraining) -> list[Row]:
     """Return `all` with each difference to the released code taken back, one by one."""
     spatial: dict[str, dict[str, object]] = {
         'disparity': {'orientation': 'disparity'},
@@ -132,6 +127,7 @@ def _switches(whole: FdtaTraining, config: FdtaConfig) -> list[Row]:
         'generalised-iou': {'quality': 'generalised'},
         'pool-of-ten': {'contrastive': 'release'},
         'uniform-switches': {'switches': 'uniform'},
+        'random-start': {'start_by_likeness': False},
         'no-spatial-identity-loss': {'spatial_identity_weight': 0.0},
         'second-to-last-match': {'matched_layer': 'second to last'},
         'invalid-depth-learned': {'skip_invalid': False},
@@ -150,7 +146,6 @@ def _switches(whole: FdtaTraining, config: FdtaConfig) -> list[Row]:
                     update={'spatial': network.spatial.model_copy(update=change)}
                 ),
             ),
-            config,
         )
         for name, change in spatial.items()
     ]
@@ -160,25 +155,26 @@ def _switches(whole: FdtaTraining, config: FdtaConfig) -> list[Row]:
             'row-code',
             'all, but time_code row',
             changed(whole, network=network.model_copy(update={'temporal': row_code})),
-            config,
         )
     )
     rows += [
-        Row(name, f'all, but {_told(change)}', changed(whole, **change), config)
+        Row(name, f'all, but {_told(change)}', changed(whole, **change))
         for name, change in steps.items()
     ]
-    at_once = FdtaConfig.model_validate({**dict(config), 'min_hits': 1})
-    return [*rows, Row('no-confirmation', 'all, but min_hits 1', whole, at_once)]
+    at_once = whole.tracker.model_copy(update={'min_hits': 1})
+    return [
+        *rows,
+        Row('no-confirmation', 'all, but min_hits 1', changed(whole, tracker=at_once)),
+    ]
 
 
 def _told(change: Mapping[str, object]) -> str:
     return ', '.join(f'{name} {value}' for name, value in change.items())
 
 
-def _presets(common: Mapping[str, object], tracker: Mapping[str, object]) -> list[Row]:
+def _presets(common: Mapping[str, object]) -> list[Row]:
     """Return the presets of others; `improved` is the row `all`."""
-    config = FdtaConfig.model_validate({'preset': 'release', **tracker})
     return [
-        Row(name, f'preset {name}', changed(tiny(preset()), **common), config)
+        Row(name, f'preset {name}', changed(tiny(preset()), **common))
         for name, preset in (('release', release), ('paper', paper))
     ]

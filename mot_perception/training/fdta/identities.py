@@ -119,7 +119,9 @@ def tell(
     """
     batch, groups, frames = asked.missing.shape[:3]
     query = _queries(seen.matches, truth, asked)  # (B, T, N)
-    embeddings = seen.embeddings.unflatten(0, (batch, frames))  # (B, T, Q, width)
+    embeddings = seen.embeddings.view(
+        batch, frames, *seen.embeddings.shape[1:]
+    )  # (B, T, Q, width)
     width = embeddings.shape[-1]
     current = embeddings.gather(2, query[..., None].expand(-1, -1, -1, width))  # (B, T, N, width)
     now = current[:, None].expand(-1, groups, -1, -1, -1)  # (B, G, T, N, width)
@@ -158,7 +160,7 @@ def _queries(matches: Sequence[Match], truth: Sequence[Objects], asked: Asked) -
     for frame, (found, objects) in enumerate(zip(matches, truth, strict=True)):
         known[frame, objects.ids[found.objects]] = found.queries
     columns = asked.columns.clamp(min=0)[:, None].expand(-1, frames, -1)
-    return known.unflatten(0, (batch, frames)).gather(2, columns)
+    return known.view(batch, frames, count).gather(2, columns)
 
 
 def compare(
@@ -178,10 +180,10 @@ def compare(
     """
     pool = settings.length if settings.contrastive == 'paper' else POOL
     sums = []
-    for clip in torch.arange(len(truth)).split(settings.length):
+    for clip in torch.split(torch.arange(len(truth)), settings.length):
         sums += [
             _compare(adapter, seen, truth, frames.tolist(), settings)
-            for frames in clip.split(pool)
+            for frames in torch.split(clip, pool)
         ]
     total = torch.stack([it.total for it in sums])
     count = torch.stack([it.count for it in sums])

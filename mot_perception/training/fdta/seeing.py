@@ -71,9 +71,8 @@ def see(
     if len(learned):
         found = _learn(detector, images[learned], _rows(padded, learned), checkpointed)
     looks = [
-        _glance(detector, images, padded, rows, layer)
-        for rows in quiet.split(AT_ONCE)
-        if len(rows)
+        _glance(detector, images, padded, quiet[first : first + AT_ONCE], layer)
+        for first in range(0, len(quiet), AT_ONCE)
     ]
     if found is not None:
         looks.append(_pick(found, layer))
@@ -103,7 +102,7 @@ def _learn(
         return found
     parts = [
         checkpoint(detector, images[rows], _rows(padded, rows), use_reentrant=False)
-        for rows in torch.arange(len(images), device=images.device).split(at_a_time)
+        for rows in torch.split(torch.arange(len(images), device=images.device), at_a_time)
     ]
     return _joined(parts)
 

@@ -11,6 +11,8 @@ from mot_perception.fdta.settings import improved as improved_network
 from mot_perception.fdta.settings import release as release_network
 from mot_perception.fdta.settings import tiny as tiny_network
 
+from mot_perception.trackers.fdta_settings import FdtaConfig
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -42,6 +44,10 @@ class FdtaTraining(BaseModel):
     )
     matched_layer: Literal['last', 'second to last'] = Field(
         'second to last', description='Decoder layer whose match says which query is whom (§7.11).'
+    )
+
+    start_by_likeness: bool = Field(
+        False, description='The ID decoder begins as a comparison of embeddings, not at random.'
     )
 
     # losses
@@ -81,17 +87,21 @@ class FdtaTraining(BaseModel):
         0, ge=0, description='Frames whose activations are kept at a time, computed anew; 0: all.'
     )
 
+    # looks at what is held out
+    tracker: FdtaConfig = FdtaConfig()
+
 
 def release(data_set: DataSet = 'dancetrack') -> FdtaTraining:
     """Return how the released code trains on a data set (§1.8)."""
-    values = {
+    values: dict[str, object] = {
         'dancetrack': {'length': 30, 'epochs': 13, 'falls': (6, 9), 'foreground': 6.0},
         'sportsmot': {'length': 60, 'epochs': 13, 'falls': (8, 12), 'foreground': 7.0},
         'bft': {
             'length': 20, 'epochs': 22, 'falls': (16, 20), 'foreground': 10.0, 'warm_up': 2.0,
         },
     }[data_set]  # fmt: skip
-    return FdtaTraining.model_validate({'network': release_network(data_set), **values})
+    values |= {'network': release_network(data_set), 'tracker': FdtaConfig(preset='release')}
+    return FdtaTraining.model_validate(values)
 
 
 def paper(data_set: DataSet = 'dancetrack') -> FdtaTraining:
@@ -100,7 +110,7 @@ def paper(data_set: DataSet = 'dancetrack') -> FdtaTraining:
     Where it says nothing, what the released code does.
     """
     network = release_network(data_set).model_copy(update={'window': 30})
-    values = {
+    values: dict[str, object] = {
         'length': 30,
         'epochs': 11,
         'foreground': 7.0,
@@ -109,7 +119,8 @@ def paper(data_set: DataSet = 'dancetrack') -> FdtaTraining:
         'quality': 'iou',
         'divide_by': 'learned',
     }
-    return FdtaTraining.model_validate({'network': network, **values})
+    values |= {'network': network, 'tracker': FdtaConfig(preset='paper')}
+    return FdtaTraining.model_validate(values)
 
 
 def improved() -> FdtaTraining:
@@ -118,8 +129,9 @@ def improved() -> FdtaTraining:
         'network': improved_network(),
         'drops': 0.1,
         'switches': 'spatial',
+        'start_by_likeness': True,
         'matched_layer': 'last',
-        'spatial_identity_weight': 1.0,
+        'spatial_identity_weight': 0.1,
         'contrastive': 'paper',
         'quality': 'iou',
         'skip_invalid': True,
@@ -133,9 +145,11 @@ def tiny(settings: FdtaTraining) -> FdtaTraining:
     """Return a training of the same kind that a CPU can do, from random weights."""
     values = {
         'network': tiny_network(settings.network),
-        'length': 16,
+        'length': 10,
         'batch': 2,
         'groups': 4,
+        'gradient_frames': 3,
+        'tracker': settings.tracker.model_copy(update={'score': 0.2, 'birth_score': 0.35}),
         'epochs': 13,
         'falls': (10, 12),
         'rate': 5e-4,

@@ -16,10 +16,10 @@ from mot_perception.errors import UserError
 from mot_perception.fdta.checkpoint import load_checkpoint, load_detector, save_network
 from mot_perception.fdta.identity_adapter import IdentityAdapter
 from mot_perception.fdta.images import normalised
-from mot_perception.fdta.losses.detection_loss import Objects
+from mot_perception.fdta.likeness import start_by_likeness
+from mot_perception.fdta.losses.detection_loss import Objects, match
 from mot_perception.fdta.network import Fdta
 from mot_perception.fdta.settle import settle
-from mot_perception.trackers.fdta_settings import FdtaConfig
 from mot_perception.training.average import remember
 from mot_perception.training.fdta.identities import Asked, ask
 from mot_perception.training.fdta.losses import Frames, losses, weighted
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 WEIGHTS = 'fdta.safetensors'
 """What a training leaves: the network (or its moving average) as `open_network` reads it."""
 SETTLED_ON = 16
-"""Images that the normalisation of a new backbone is taken from."""
+"""Images that a new backbone's normalisation, and the first guess of likeness, are taken from."""
 
 
 class Learner(nn.Module):
@@ -145,7 +145,7 @@ def train_fdta(
             for lesson in run.batches(batches, load):
                 _step(run, learner, lesson, settings, epoch)
                 remember(average, learner.network, settings.average, run.done)
-            _keep(run, average, held_out, command, 'DetA' if settings.length == 1 else 'HOTA')
+            _keep(run, average, held_out, command, settings)
     return out / WEIGHTS
 
 
@@ -180,8 +180,10 @@ def _begin(
         load_checkpoint(start, network)
     elif detector is not None:
         load_detector(detector, network.detr)
+        if settings.start_by_likeness and settings.length > 1:
+            start_by_likeness(network, _some_embeddings(network, footages, settings))
     else:
-        settle(body, _some_images(footages, settings))
+        settle(body, normalised(_first_frames(footages, settings).images[:, 0]))
     stages = [body.conv1, body.layer1, body.layer2, body.layer3, body.layer4]
     for stage in stages[: settings.frozen_stages]:
         stage.requires_grad_(False)
@@ -189,13 +191,24 @@ def _begin(
         network.detr.requires_grad_(False)
 
 
-def _some_images(footages: Sequence[Footage], settings: FdtaTraining) -> Tensor:
-    """Return images of the first clips, all of one size, normalised (B, 3, H, W)."""
-    plans = _plans(footages, settings, 0)[:SETTLED_ON]
-    clips = [
-        read_clip(footages[plan.footage], plan.frames[:1], settings.network) for plan in plans
+@torch.no_grad()
+def _some_embeddings(network: Fdta, footages: Sequence[Footage], settings: FdtaTraining) -> Tensor:
+    """Return the embeddings (M, width) of the objects in the first frames of some clips."""
+    batch = _first_frames(footages, settings)
+    found = network.eval()(normalised(batch.images[:, 0]), batch.padded)
+    rows = [
+        found.embeddings[i, match(found.logits[-1][i], found.boxes[-1][i], objects).queries]
+        for i, (objects,) in enumerate(batch.objects)
     ]
-    return normalised(collate(clips).images[:, 0])
+    return torch.cat(rows)
+
+
+def _first_frames(footages: Sequence[Footage], settings: FdtaTraining) -> Batch:
+    """Return the first frames of some clips, as they are used later."""
+    plans = _plans(footages, settings, 0)[:SETTLED_ON]
+    return collate(
+        [read_clip(footages[plan.footage], plan.frames[:1], settings.network) for plan in plans]
+    )
 
 
 def _groups(learner: Learner, settings: FdtaTraining) -> list[dict[str, Any]]:
@@ -309,16 +322,20 @@ def _on(lesson: Lesson, device: torch.device) -> tuple[Frames, Asked]:
 
 
 def _keep(
-    run: Run, network: Fdta, held_out: Sequence[Footage], command: str, judged_by: str
+    run: Run,
+    network: Fdta,
+    held_out: Sequence[Footage],
+    command: str,
+    settings: FdtaTraining,
 ) -> None:
     """Track what is held out, and write the weights if none were better before."""
     if not run.here.is_first:
         return
     about = {'command': command, 'done': str(run.done)}
     if held_out:
-        network.eval()
-        scores = score(network, held_out, FdtaConfig())
+        scores = score(network, held_out, settings.tracker)
         run.log({f'held out/{name}': value for name, value in scores.items()})
+        judged_by = 'DetA' if settings.length == 1 else 'HOTA'
         if scores[judged_by] < run.notes.get('best', -1.0):
             return
         run.notes['best'] = scores[judged_by]
