@@ -36,12 +36,22 @@ class Attention(nn.Module):
 
     def project(self, tokens: Tensor, part: int) -> Tensor:
         """Return QUERY, KEY or VALUE of tokens: (…, L, width) → (…, heads, L, width / heads)."""
-        weight = self.in_proj_weight.chunk(3)[part]
-        bias = self.in_proj_bias.chunk(3)[part]
-        # (…, L, width) → (…, L, heads, C) → (…, heads, L, C)
-        projected = functional.linear(tokens, weight, bias)
-        channels = tokens.shape[-1] // self.heads  # not -1, which fails where there are no tokens
-        return projected.view(*tokens.shape[:-1], self.heads, channels).transpose(-3, -2)
+        (projected,) = self.split(self.products(tokens, part, part))
+        return projected
+
+    def products(self, tokens: Tensor, first: int, last: int) -> Tensor:
+        """Return parts from `first` to `last` at once: (…, L, width) → (…, L, parts, width)."""
+        width = tokens.shape[-1]
+        rows = slice(first * width, (last + 1) * width)
+        product = functional.linear(tokens, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        return product.view(*tokens.shape[:-1], last - first + 1, width)
+
+    def split(self, products: Tensor) -> tuple[Tensor, ...]:
+        """Return each part for each head: (…, L, parts, width) → (…, heads, L, width / heads)."""
+        channels = products.shape[-1] // self.heads  # not -1, which fails without tokens
+        # (…, L, parts, width) → (…, L, parts, heads, C) → (…, L, heads, C) → (…, heads, L, C)
+        parts = products.view(*products.shape[:-1], self.heads, channels).unbind(-3)
+        return tuple(part.transpose(-3, -2) for part in parts)
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
@@ -62,6 +72,10 @@ class Attention(nn.Module):
             key, value = functional.pad(key, (0, 0, 0, 1)), functional.pad(value, (0, 0, 0, 1))
             if mask is not None:
                 mask = functional.pad(mask, (0, 1), value=float(mask.dtype == torch.bool))
+        return self.gather(query, key, value, mask)
+
+    def gather(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """Do what `attend` does, without adding the key of zeros."""
         dropout = self.dropout if self.training else 0.0
         gathered = functional.scaled_dot_product_attention(query, key, value, mask, dropout)
         # (…, heads, Lq, C) → (…, Lq, heads, C) → (…, Lq, width)
@@ -71,10 +85,22 @@ class Attention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """Return what tokens (…, Lq, width) gather from tokens (…, Lk, width); see `attend`."""
-        return self.attend(
-            self.project(query, QUERY), self.project(key, KEY), self.project(value, VALUE), mask
-        )
+        """Return what tokens (…, Lq, width) gather from tokens (…, Lk, width); see `attend`.
+
+        What is the same tensor is multiplied at once.
+        """
+        if query is key and key is value:
+            query, key, value = self.split(self.products(query, QUERY, VALUE))
+        elif query is key:
+            query, key = self.split(self.products(query, QUERY, KEY))
+            value = self.project(value, VALUE)
+        else:
+            query = self.project(query, QUERY)
+            if key is value:
+                key, value = self.split(self.products(key, KEY, VALUE))
+            else:
+                key, value = self.project(key, KEY), self.project(value, VALUE)
+        return self.attend(query, key, value, mask)
 
 
 class SelfAttentionLayer(nn.Module):
@@ -104,6 +130,6 @@ class SelfAttentionLayer(nn.Module):
     def finish(self, tokens: Tensor, gathered: Tensor) -> Tensor:
         """Return new tokens from the old ones and from what the attention gathered."""
         tokens = self.norm1(tokens + self.dropout(gathered))
-        hidden = self.dropout(functional.relu(self.linear1(tokens)))
+        hidden = self.dropout(functional.relu(self.linear1(tokens), inplace=True))
         renewed: Tensor = self.norm2(tokens + self.dropout(self.linear2(hidden)))
         return renewed

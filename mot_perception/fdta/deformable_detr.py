@@ -86,9 +86,9 @@ class Bottleneck(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return (B, 4·channels, h / stride, w / stride)."""
         shortcut = maps if self.downsample is None else self.downsample(maps)
-        maps = functional.relu(self.bn1(self.conv1(maps)))
-        maps = functional.relu(self.bn2(self.conv2(maps)))
-        return functional.relu(self.bn3(self.conv3(maps)) + shortcut)
+        maps = functional.relu(self.bn1(self.conv1(maps)), inplace=True)
+        maps = functional.relu(self.bn2(self.conv2(maps)), inplace=True)
+        return functional.relu(self.bn3(self.conv3(maps)) + shortcut, inplace=True)
 
 
 class ResNet(nn.Module):
@@ -111,7 +111,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps of stride 8, 16 and 32 of images (B, 3, H, W)."""
-        maps = functional.relu(self.bn1(self.conv1(images)))
+        maps = functional.relu(self.bn1(self.conv1(images)), inplace=True)
         maps = functional.max_pool2d(maps, 3, stride=2, padding=1)
         found = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -255,7 +255,7 @@ class DeformableAttention(nn.Module):
         weights = weights.unflatten(-1, each[1:])
         centres = places[:, :, None, :, None, :2]  # (B, Q, 1, L, 1, 2)
         if places.shape[-1] == 2:  # offsets are in pixels
-            pixels = levels.extent.unflatten(0, each[1:])  # (L, P, 2)
+            pixels = levels.extent.view(*each[1:], 2)  # (L, P, 2)
             where = centres + offsets / pixels
         else:  # the last point of an offset of 1 lies on the box's border
             halves = places[:, :, None, :, None, 2:] / 2
@@ -298,7 +298,9 @@ class EncoderLayer(nn.Module):
         """Return new tokens (B, S, width)."""
         gathered = self.self_attn(tokens + position, places, tokens, levels, padded)
         tokens = self.norm1(tokens + gathered)
-        renewed: Tensor = self.norm2(tokens + self.linear2(functional.relu(self.linear1(tokens))))
+        renewed: Tensor = self.norm2(
+            tokens + self.linear2(functional.relu(self.linear1(tokens), inplace=True))
+        )
         return renewed
 
 
@@ -370,7 +372,7 @@ class DecoderLayer(nn.Module):
             elif depth is not None:
                 content = self._to_depth(content, depth)
         renewed: Tensor = self.norm3(
-            content + self.linear2(functional.relu(self.linear1(content)))
+            content + self.linear2(functional.relu(self.linear1(content), inplace=True))
         )
         return renewed
 

@@ -5,13 +5,13 @@ An identity is a label, an entry of a small dictionary; the last label means new
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mot_perception.fdta.attention import Attention
+from mot_perception.fdta.attention import KEY, QUERY, VALUE, Attention
 
 if TYPE_CHECKING:
     from mot_perception.fdta.settings import IdentitySettings
@@ -122,18 +122,71 @@ class IdDecoder(nn.Module):
             if layer:
                 # (…, M, 2·width) → (B·G·U, M, 2·width): only those of the same frame
                 tokens = tokens.view(batch * groups * rows, detections, 2 * self.width)
-                gathered = self.self_attn_layers[layer - 1](tokens, tokens, tokens, beside)
-                tokens = self.self_attn_norm_layers[layer - 1](tokens + gathered)
+                tokens = self._to_each_other(layer, tokens, beside)
             # (…, M, 2·width) → (B·G, U·M, 2·width)
             tokens = tokens.view(batch * groups, rows * detections, 2 * self.width)
             mask = self._age_bias(layer, history, current).masked_fill(~seen, -torch.inf)
             # (B, G, heads, U, M, T, N) → (B·G, heads, U·M, T·N)
             mask = mask.flatten(5, 6).flatten(3, 4).flatten(0, 1).to(tokens)
             gathered = self.cross_attn_layers[layer](tokens, known, known, mask)
-            tokens = self.cross_attn_norm_layers[layer](tokens + gathered)
-            tokens = self.ffn_norm_layers[layer](tokens + self.ffn_layers[layer](tokens))
+            tokens = self._renewed(layer, tokens, gathered)
         logits: Tensor = self.embed_to_word_layers[-1](tokens[..., self.width :])
         return logits.view(batch, groups, rows, detections, self.newborn + 1)
+
+    def keep(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return what `decode` needs of sightings, once and for all: (N, layers, 2, 2·width).
+
+        Args:
+            features: (N, width), ready for the history.
+            labels: int64 (N).
+        """
+        tokens = self._tokens(features, labels)
+        layers = [cast('Attention', layer) for layer in self.cross_attn_layers]
+        return torch.stack([layer.products(tokens, KEY, VALUE) for layer in layers], 1)
+
+    def nothing(self) -> Tensor:
+        """Return what `decode` sees where there is no history: keys and values of zeros."""
+        shape = 1, len(self.cross_attn_layers), 2, 2 * self.width
+        return self.word_to_embed.weight.new_zeros(shape)
+
+    def decode(self, features: Tensor, kept: Tensor, ages: Tensor) -> Tensor:
+        """Return logits (M, identities + 1) of the detections of one frame.
+
+        The same numbers as `forward` gives, from keys and values that were kept.
+
+        Args:
+            features: (M, width).
+            kept: (1 + E, layers, 2, 2·width): `nothing`, then E sightings, all of which are seen.
+            ages: float32 (E), frame periods since each.
+        """
+        asked = torch.full((len(features),), self.newborn, device=features.device)
+        tokens = self._tokens(features, asked)[None]  # (1, M, 2·width)
+        layers, _, heads = self.rel_pos_embeds.shape
+        table = self.rel_pos_embeds.float().transpose(0, 1).flatten(1)  # (window, layers·heads)
+        bias = functional.pad(by_age(table, ages), (0, 0, 1, 0))  # (1 + E, layers·heads)
+        masks = bias.t().view(layers, 1, heads, 1, len(kept)).to(tokens)
+        for layer in range(layers):
+            if layer:
+                tokens = self._to_each_other(layer, tokens, None)
+            attention = cast('Attention', self.cross_attn_layers[layer])
+            query = attention.project(tokens, QUERY)
+            key, value = attention.split(kept[None, :, layer])
+            gathered = attention.gather(query, key, value, masks[layer])
+            tokens = self._renewed(layer, tokens, gathered)
+        logits: Tensor = self.embed_to_word_layers[-1](tokens[0, :, self.width :])
+        return logits
+
+    def _to_each_other(self, layer: int, tokens: Tensor, beside: Tensor | None) -> Tensor:
+        """Return tokens (…, M, 2·width) that looked at each other, before cross-attention."""
+        gathered = self.self_attn_layers[layer - 1](tokens, tokens, tokens, beside)
+        renewed: Tensor = self.self_attn_norm_layers[layer - 1](tokens + gathered)
+        return renewed
+
+    def _renewed(self, layer: int, tokens: Tensor, gathered: Tensor) -> Tensor:
+        """Return tokens with what cross-attention gathered, after the feed-forward."""
+        tokens = self.cross_attn_norm_layers[layer](tokens + gathered)
+        renewed: Tensor = self.ffn_norm_layers[layer](tokens + self.ffn_layers[layer](tokens))
+        return renewed
 
     def _tokens(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return (…, 2·width) of embeddings (…, width) and labels (…)."""
@@ -141,18 +194,22 @@ class IdDecoder(nn.Module):
         return torch.cat([features, identity.to(features)], -1)
 
     def _age_bias(self, layer: int, history: History, current: Current) -> Tensor:
-        """Return what is added to attention by age, (B, 1, heads, U, 1, T, 1).
-
-        Ages between two rows of the table are interpolated, older ones count as its oldest.
-        """
-        table = self.rel_pos_embeds[layer].float()  # (window, heads)
+        """Return what is added to attention by age, (B, 1, heads, U, 1, T, 1)."""
         age = current.times[:, :, None] - history.times[:, None]  # (B, U, T)
-        age = age.float().clamp(0, len(table) - 1)
-        below = age.floor()
-        part = (age - below)[..., None]
-        above = (below.long() + 1).clamp(max=len(table) - 1)
-        bias = (1 - part) * table[below.long()] + part * table[above]  # (B, U, T, heads)
+        bias = by_age(self.rel_pos_embeds[layer].float(), age)  # (B, U, T, heads)
         return bias.permute(0, 3, 1, 2)[:, None, :, :, None, :, None]
+
+
+def by_age(table: Tensor, age: Tensor) -> Tensor:
+    """Return what a table (window, K) has for ages (…), float32 (…, K).
+
+    Between two rows of the table it is interpolated; older ages count as its oldest.
+    """
+    age = age.float().clamp(0, len(table) - 1)
+    below = age.floor()
+    part = (age - below)[..., None]
+    above = (below.long() + 1).clamp(max=len(table) - 1)
+    return (1 - part) * table[below.long()] + part * table[above]
 
 
 def visible_history(history: History, current: Current) -> Tensor:

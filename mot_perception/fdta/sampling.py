@@ -143,13 +143,14 @@ def gathered_sum(value: Tensor, levels: Levels, places: Tensor, weights: Tensor)
 
 def _table(value: Tensor, levels: Levels) -> Tensor:
     """Return all maps with zeros around each, (B, rows, heads, C)."""
+    batch, _, heads, channels = value.shape
     around, first = BEFORE + BEHIND, 0
-    table = value.new_zeros(len(value), levels.rows, *value.shape[2:])
+    table = value.new_zeros(batch, levels.rows, heads, channels)
     maps = torch.split(value, [height * width for height, width in levels.sizes], 1)
     for level, (height, width) in zip(maps, levels.sizes, strict=True):
-        count = (height + around) * (width + around)
-        framed = table[:, first : first + count].unflatten(1, (height + around, width + around))
+        end = first + (height + around) * (width + around)
+        framed = table[:, first:end].view(batch, height + around, -1, heads, channels)
         inside = framed[:, BEFORE : BEFORE + height, BEFORE : BEFORE + width]
-        inside.copy_(level.unflatten(1, (height, width)))
-        first += count
+        inside.copy_(level.reshape(batch, height, width, heads, channels))
+        first = end
     return table

@@ -1,13 +1,13 @@
 """Temporal Adapter: a track's embeddings, each enriched by those before it.
 
 A causal transformer over one track's rows of history. A row in which the track was not seen is
-read by no other row. Two forms compute the same: `forward` takes all rows at once, `step` one row
-after the other and keeps keys and values.
+read by no other row. Two forms compute the same: `forward` takes all rows at once, `step` the
+tracks seen in one row after the other, with the keys and values of those before.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,22 +15,11 @@ from torch import Tensor, nn
 from mot_perception.fdta.attention import KEY, QUERY, VALUE, SelfAttentionLayer
 
 if TYPE_CHECKING:
+    from mot_perception.fdta.attention import Attention
     from mot_perception.fdta.settings import TemporalSettings
 
 SLOWEST = 10000.0
 """Ratio of the slowest to the fastest wave of a time code."""
-
-
-class TemporalMemory(NamedTuple):
-    """What the streaming form keeps of S tracks and their last R rows, R below the window."""
-
-    keys: list[Tensor]
-    """Of each layer, (S, heads, R, C)."""
-    values: list[Tensor]
-    missing: Tensor
-    """bool (S, R)."""
-    rows: int
-    """Rows seen so far, those no longer kept among them."""
 
 
 def visible_rows(missing: Tensor, window: int) -> Tensor:
@@ -62,15 +51,24 @@ def rotated(heads: Tensor, times: Tensor) -> Tensor:
     Returns:
         Like heads.
     """
-    half = heads.shape[-1] // 2
-    pair = torch.arange(half, device=heads.device, dtype=torch.float64)
+    return turned(heads, *turn_of(times, heads.shape[-1]))
+
+
+def turn_of(times: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Return sine and cosine of the angles of `rotated`: (S, L) → float32 (S, 1, L, C / 2)."""
+    half = channels // 2
+    pair = torch.arange(half, device=times.device, dtype=torch.float64)
     # float64, as after an hour at 30 rows a second a float32 no longer tells the angle
     turns = times.double()[:, None, :, None] / SLOWEST ** (pair / half) / (2 * torch.pi)
-    angle = ((turns - turns.floor()) * (2 * torch.pi)).float()  # (S, 1, L, C / 2)
-    sine, cosine = angle.sin(), angle.cos()
+    angle = ((turns - turns.floor()) * (2 * torch.pi)).float()
+    return angle.sin(), angle.cos()
+
+
+def turned(heads: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
+    """Return (S, heads, L, C) turned by the angles of `turn_of`."""
     first, second = heads.float().chunk(2, -1)
-    turned = torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)
-    return turned.to(heads)
+    both = torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)
+    return both.to(heads)
 
 
 class TemporalAdapter(nn.Module):
@@ -84,7 +82,7 @@ class TemporalAdapter(nn.Module):
 
     def __init__(self, width: int, window: int, settings: TemporalSettings) -> None:
         super().__init__()
-        self.width, self.window = width, window
+        self.width, self.window, self.heads = width, window, settings.heads
         self.relative = settings.time_code == 'relative'
         self.trca = nn.ModuleList(
             SelfAttentionLayer(width, settings.heads, settings.hidden, settings.dropout)
@@ -116,73 +114,96 @@ class TemporalAdapter(nn.Module):
         if times is not None:  # (B, T) → (B, G·N, T) → (S, T)
             when = times[:, None].expand(-1, groups * tracks, -1).flatten(0, 1)
         mask = visible_rows(gaps, self.window)[:, None]  # (S, 1, T, T)
-        tokens, _, _ = self._layers(tokens, mask, 0, when, None)
+        code = row_code(1, rows, width, tokens.device)
+        tokens = self._layers(tokens, mask, code, when, None)
         # (S, T, width) → (B, G, N, T, width) → (B, G, T, N, width)
         return tokens.view(batch, groups, tracks, rows, width).transpose(2, 3)
 
+    @torch.no_grad()
     def step(
         self,
         features: Tensor,
-        missing: Tensor,
-        memory: TemporalMemory | None = None,
+        past: Tensor,
+        seen: Tensor,
         times: Tensor | None = None,
-    ) -> tuple[Tensor, TemporalMemory]:
-        """Return the enriched embeddings of the next row, and the memory for the one after it.
+        row: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the enriched embeddings of those seen in the next row, and what to remember.
 
-        The same numbers as `forward` gives for the last of all rows so far.
+        The same numbers as `forward` gives in the last of all rows so far.
 
         Args:
-            features: (S, width) of S tracks.
-            missing: bool (S).
-            memory: Of the rows before; None at the first.
-            times: (S) of this row, in frame periods; only the relative code reads them.
+            features: (N, width) of N tracks.
+            past: (E, layers, 2, width), what is remembered of E sightings in earlier rows.
+            seen: bool (N, E), which of them a track sees: its own within the window.
+            times: (N) of this row, in frame periods; only the relative code reads them.
+            row: Its number, from 0; only the row code reads it.
+
+        Returns:
+            (N, width), and the past with this row behind it, (E + N, layers, 2, width).
         """
-        tokens, gaps = features[:, None], missing[:, None]
-        past, row = None, 0
-        if memory is not None:
-            past, row = (memory.keys, memory.values), memory.rows
-            gaps = torch.cat([memory.missing, gaps], 1)
-        visible = ~gaps
-        visible[:, -1] = True  # itself, always
-        when = None if times is None else times[:, None]
-        tokens, keys, values = self._layers(tokens, visible[:, None, None], row, when, past)
-        kept = slice(max(0, gaps.shape[1] - self.window + 1), None)
-        return tokens[:, 0], TemporalMemory(
-            [key[:, :, kept] for key in keys],
-            [value[:, :, kept] for value in values],
-            gaps[:, kept],
-            row + 1,
-        )
+        count = len(features)
+        kept = torch.cat([past, past.new_empty(count, *past.shape[1:])])
+        itself = torch.eye(count, dtype=torch.bool, device=seen.device)
+        mask = torch.cat([seen, itself], 1)[None, None]  # (1, 1, N, E + N)
+        when = None if times is None else times[None]
+        code = row_code(row + 1, 1, self.width, features.device)
+        return self._layers(features[None], mask, code, when, kept)[0], kept
+
+    def nothing(self) -> Tensor:
+        """Return the past before the first row."""
+        like = next(self.parameters(), torch.empty(0))  # without layers there are none
+        return like.new_zeros(0, len(self.trca), 2, self.width)
 
     def _layers(
         self,
         tokens: Tensor,
         mask: Tensor,
-        row: int,
+        code: Tensor,
         times: Tensor | None,
-        past: tuple[list[Tensor], list[Tensor]] | None,
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return new tokens (S, L, width), and keys and values of each layer with the past ones.
+        kept: Tensor | None,
+    ) -> Tensor:
+        """Return new tokens (S, L, width).
 
-        Row is the number of the first token; the mask is (S, 1, L, past + L), times (S, L).
+        Args:
+            tokens: (S, L, width).
+            mask: bool (S, 1, L, keys).
+            code: (L or 1, width) of the tokens' rows.
+            times: (S, L).
+            kept: (keys, layers, 2, width), for S = 1: keys and values of what is seen, whose last
+                L are filled in here. None: the tokens see each other.
         """
         if self.relative and times is None:
             raise ValueError('the relative time code needs the times of the rows')
-        code = row_code(row + 1, tokens.shape[1], self.width, tokens.device).to(tokens)
-        keys, values = [], []
+        code, turn = code.to(tokens), None
+        if self.relative and times is not None:
+            turn = turn_of(times, self.width // self.heads)
         for number, module in enumerate(self.trca):
             layer = cast('SelfAttentionLayer', module)
-            attention = layer.self_attn
-            placed = tokens if self.relative else tokens + code
-            query, key = attention.project(placed, QUERY), attention.project(placed, KEY)
-            value = attention.project(tokens, VALUE)
-            if self.relative and times is not None:
-                query, key = rotated(query, times), rotated(key, times)
-            if past is not None:
-                key = torch.cat([past[0][number], key], 2)
-                value = torch.cat([past[1][number], value], 2)
-            gathered = attention.attend(query, key, value, mask)
-            tokens = layer.finish(tokens, gathered)
-            keys.append(key)
-            values.append(value)
-        return tokens, keys, values
+            query, key, value = _projected(layer.self_attn, tokens, code, turn)
+            if kept is not None:
+                key, value = _among(kept[:, number], layer.self_attn, key, value)
+            tokens = layer.finish(tokens, layer.self_attn.attend(query, key, value, mask))
+        return tokens
+
+
+def _projected(
+    attention: Attention, tokens: Tensor, code: Tensor, turn: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values (S, heads, L, C), with the time in the first two."""
+    if turn is None:
+        query, key = attention.split(attention.products(tokens + code, QUERY, KEY))
+        return query, key, attention.project(tokens, VALUE)
+    query, key, value = attention.split(attention.products(tokens, QUERY, VALUE))
+    query, key = turned(torch.cat([query, key], 1), *turn).chunk(2, 1)
+    return query, key, value
+
+
+def _among(
+    kept: Tensor, attention: Attention, key: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Write a layer's newest keys and values (1, heads, L, C) to the end; return all of them."""
+    newest = torch.cat([key, value]).transpose(1, 2).flatten(2)  # (2, L, width)
+    kept[len(kept) - key.shape[2] :] = newest.transpose(0, 1)
+    both = attention.split(kept)  # (keys, 2, width) → (heads, keys, C) twice
+    return both[0][None], both[1][None]

@@ -5,32 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mot_perception.fdta.id_decoder import Current, History
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mot_perception.fdta.network import Fdta
-    from mot_perception.fdta.temporal_adapter import TemporalMemory
+
+    Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """R rows of S slots, never changed in place: a snapshot is the object itself.
+    """R rows with E sightings of tracks, oldest first; a sighting is a track seen in a row.
+
+    Never changed in place: a snapshot is the object itself. Places that nobody was seen in take
+    no memory.
 
     Attributes:
-        features: (R, S, width); with the row code as detected, with the relative code enriched
-            and modelled once and for all: no later row changes what an earlier one has become.
-        missing: bool (R, S), True where the slot's track was not seen.
         times: float64 (R), in frame periods.
-        temporal: Keys and values of the Temporal Adapter; only the relative code has them.
+        row: (E), the row that each sighting is of.
+        slot: (E), whose it is.
+        features: (E, width) as detected; with the relative code None.
+        temporal: (E, layers, 2, width), keys and values of the Temporal Adapter; only with the
+            relative code, as no later row changes what an earlier one has become.
+        identity: (1 + E, layers, 2, 2·width), those of the ID decoder, `IdDecoder.nothing` first;
+            only with the relative code.
     """
 
-    features: Tensor
-    missing: Tensor
-    times: Tensor
-    temporal: TemporalMemory | None
+    times: NDArray[np.float64]
+    row: Index
+    slot: Index
+    features: Tensor | None
+    temporal: Tensor | None
+    identity: Tensor | None
 
 
 class Trajectories:
@@ -47,21 +59,23 @@ class Trajectories:
 
     def __init__(self, network: Fdta, oldest: float) -> None:
         self._network, self._oldest = network, oldest
-        self._streams = network.trajectory_embedding.relative
         self._slots = network.id_decoder.newborn
         self._kept = network.settings.window - 1
-        self._device = network.id_decoder.word_to_embed.weight.device
+        self._like = network.id_decoder.word_to_embed.weight
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        width = self._network.id_decoder.width
-        self.rows = Rows(
-            torch.zeros(0, self._slots, width, device=self._device),
-            torch.zeros(0, self._slots, dtype=torch.bool, device=self._device),
-            torch.zeros(0, dtype=torch.float64, device=self._device),
-            None,
-        )
+        nobody, network = np.empty(0, np.int64), self._network
+        self.rows = Rows(np.empty(0), nobody, nobody, None, None, None)
+        if network.trajectory_embedding.relative:
+            temporal = network.trajectory_embedding.nothing()
+            self.rows = replace(
+                self.rows, temporal=temporal, identity=network.id_decoder.nothing()
+            )
+        else:
+            width = network.id_decoder.width
+            self.rows = replace(self.rows, features=self._like.new_zeros(0, width))
 
     def probabilities(self, features: Tensor, time: float) -> Tensor:
         """Return who N detections are: (N, S + 1) on the CPU, the last column: newborn.
@@ -71,37 +85,23 @@ class Trajectories:
             time: Of their frame, in frame periods, later than all rows.
         """
         rows = self.rows
-        used = (~rows.missing).any(0).nonzero()[:, 0]
-        if not len(used) or not len(features):
+        if not len(rows.slot) or not len(features):
             newborn = torch.zeros(len(features), self._slots + 1)
             newborn[:, -1] = 1
             return newborn
-        known = rows.features[:, used]
-        labels = used.expand(len(known), -1)
-        times, now = rows.times, torch.tensor(time, dtype=torch.float64, device=self._device)
-        if not self._streams:
-            times = torch.arange(len(known), device=self._device, dtype=torch.float64)
-            now = times[-1] + 1
-        history = History(
-            known[None, None], labels[None, None], rows.missing[None, None, :, used], times[None]
-        )
-        nobody = torch.zeros(len(features), dtype=torch.bool, device=self._device)
-        current = Current(features[None, None, None], nobody[None, None, None], now.reshape(1, 1))
-        identify = self._network.id_decoder if self._streams else self._network.identify
-        return identify(history, current)[0, 0, 0].float().softmax(-1).cpu()
+        features = features.to(self._like)
+        if rows.identity is None:
+            logits = self._recomputed(features)
+        else:
+            ages = self._on_device((time - rows.times[rows.row]).astype(np.float32))
+            logits = self._network.id_decoder.decode(features, rows.identity, ages)
+        return logits.float().softmax(-1).cpu()
 
     def forget(self, labels: Tensor) -> None:
         """Empty the slots of these labels (K): they go to other tracks."""
-        if not len(labels) or not len(self.rows.missing):
-            return
-        missing = self.rows.missing.clone()
-        missing[:, labels] = True
-        temporal = self.rows.temporal
-        if temporal is not None:
-            gaps = temporal.missing.clone()
-            gaps[labels] = True
-            temporal = temporal._replace(missing=gaps)
-        self.rows = replace(self.rows, missing=missing, temporal=temporal)
+        gone = np.isin(self.rows.slot, labels.cpu().numpy())
+        if gone.any():
+            self.rows = _chosen(self.rows, np.flatnonzero(~gone))
 
     def append(self, features: Tensor, labels: Tensor, time: float) -> None:
         """Remember a frame, with or without detections.
@@ -111,41 +111,85 @@ class Trajectories:
             labels: int64 N, the slots they go to, each once.
             time: In frame periods.
         """
-        rows = self.rows
-        row = torch.zeros(self._slots, features.shape[-1], device=self._device)
-        row[labels] = features.to(row)
-        missing = torch.ones(self._slots, dtype=torch.bool, device=self._device)
-        missing[labels] = False
-        temporal = rows.temporal
-        if self._streams:
-            times = torch.full((self._slots,), time, dtype=torch.float64, device=self._device)
-            adapter = self._network.trajectory_embedding
-            row, temporal = adapter.step(row, missing, temporal, times)
-            row = self._network.trajectory_modeling(row)
-        times = torch.cat([rows.times, rows.times.new_tensor([time])])
-        features = torch.cat([rows.features, row[None]])
-        missing = torch.cat([rows.missing, missing[None]])
-        self.rows = _newest(Rows(features, missing, times, temporal), self._kept)
+        rows, slot = self.rows, labels.cpu().numpy()
+        first = max(0, len(rows.times) + 1 - self._kept)  # row that is kept
+        cut = int(np.searchsorted(rows.row, first))  # sighting that is kept
+        features = features.to(self._like)
+        known, temporal, identity = rows.features, rows.temporal, rows.identity
+        if known is not None:
+            known = torch.cat([known[cut:], features])
+        if temporal is not None and identity is not None:
+            enriched, temporal = self._enriched(features, temporal, slot, time)
+            temporal = temporal[cut:]
+            # In one copy, as this is most of what is remembered.
+            newest = self._network.id_decoder.keep(enriched, labels)
+            identity = torch.cat([identity[:1], identity[1 + cut :], newest])
+        self.rows = Rows(
+            np.append(rows.times[first:], time),
+            np.append(rows.row[cut:] - first, np.full(len(slot), len(rows.times) - first)),
+            np.append(rows.slot[cut:], slot),
+            known,
+            temporal,
+            identity,
+        )
 
     def forget_older(self, time: float) -> None:
         """Forget the rows that are too old at this time, in frame periods."""
-        fresh = int((self.rows.times >= time - self._oldest).sum())
-        self.rows = _newest(self.rows, fresh)
+        first = int((self.rows.times < time - self._oldest).sum())
+        if first:
+            rows = _chosen(self.rows, np.flatnonzero(self.rows.row >= first))
+            self.rows = replace(rows, times=rows.times[first:], row=rows.row - first)
 
     def remembered(self) -> Tensor:
         """Return which slots hold a track, bool S on the CPU."""
-        return (~self.rows.missing).any(0).cpu()
+        held = torch.zeros(self._slots, dtype=torch.bool)
+        held[torch.from_numpy(self.rows.slot)] = True
+        return held
 
+    def _enriched(
+        self, features: Tensor, past: Tensor, slot: Index, time: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return what N sightings become for the ID decoder, and the past with them behind it."""
+        network = self._network
+        seen = self._on_device(slot[:, None] == self.rows.slot)  # (N, E)
+        times = torch.full((len(slot),), time, dtype=torch.float64, device=past.device)
+        enriched, past = network.trajectory_embedding.step(features, past, seen, times)
+        return network.trajectory_modeling(enriched), past
 
-def _newest(rows: Rows, count: int) -> Rows:
-    """Return the newest rows alone, `count` at most."""
-    first = max(0, len(rows.times) - count)
-    temporal = rows.temporal
-    if temporal is not None:
-        start = max(0, temporal.missing.shape[1] - count)
-        temporal = temporal._replace(
-            keys=[key[:, :, start:] for key in temporal.keys],
-            values=[value[:, :, start:] for value in temporal.values],
-            missing=temporal.missing[:, start:],
+    def _recomputed(self, features: Tensor) -> Tensor:
+        """Return logits (N, S + 1) by the row code, which knows a row by its place among all."""
+        rows = self.rows
+        assert rows.features is not None
+        used, column = np.unique(rows.slot, return_inverse=True)
+        shape = len(rows.times), len(used)
+        missing = np.ones(shape, np.bool_)
+        missing[rows.row, column] = False
+        known = features.new_zeros(*shape, features.shape[-1])
+        known[self._on_device(rows.row), self._on_device(column)] = rows.features
+        times = torch.arange(len(known) + 1, device=known.device)[None]
+        history = History(
+            known[None, None],
+            self._on_device(used).expand(shape)[None, None],
+            self._on_device(missing)[None, None],
+            times[:, :-1],
         )
-    return Rows(rows.features[first:], rows.missing[first:], rows.times[first:], temporal)
+        nobody = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+        current = Current(features[None, None, None], nobody[None, None, None], times[:, -1:])
+        return self._network.identify(history, current)[0, 0, 0]
+
+    def _on_device(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self._like.device)
+
+
+def _chosen(rows: Rows, sightings: Index) -> Rows:
+    """Return these sightings alone, in rising order, of the same rows."""
+    features, temporal, identity = rows.features, rows.temporal, rows.identity
+    if features is not None:
+        features = features[torch.from_numpy(sightings).to(features.device)]
+    if temporal is not None and identity is not None:
+        index = torch.from_numpy(sightings).to(temporal.device)
+        temporal = temporal[index]
+        identity = torch.cat([identity[:1], identity[1 + index]])
+    return Rows(
+        rows.times, rows.row[sightings], rows.slot[sightings], features, temporal, identity
+    )

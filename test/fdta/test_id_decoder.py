@@ -215,6 +215,37 @@ def test_training_pass_is_inference_step_by_step(tiny, clip, time_code):
         torch.testing.assert_close(step[:, :, 0], at_once[:, :, row], atol=1e-5, rtol=1e-5)
 
 
+def test_kept_keys_and_values_are_the_pass(decoder, clip):
+    """One group of one clip, row by row, from what was kept of each sighting."""
+    history, current = clip
+    whole = decoder(history, current)[0, 0]
+    there = ~history.missing[0, 0]
+    for row in range(T):
+        rows, tracks = there[:row].nonzero(as_tuple=True)
+        kept = torch.cat([decoder.nothing(), decoder.keep(
+            history.features[0, 0][rows, tracks], history.labels[0, 0][rows, tracks]
+        )])  # fmt: skip
+        ages = (current.times[0, row] - history.times[0, rows]).float()
+        logits = decoder.decode(current.features[0, 0, row, there[row]], kept, ages)
+        torch.testing.assert_close(logits, whole[row, there[row]], atol=1e-5, rtol=1e-5)
+
+
+def test_ages_of_what_is_kept(decoder, clip):
+    """Fractions are interpolated, old ages are the oldest; the key of zeros has none."""
+    features, labels = clip[0].features[0, 0, 0], clip[0].labels[0, 0, 0]
+    kept = torch.cat([decoder.nothing(), decoder.keep(features, labels)])
+    half, old, oldest = (
+        decoder.decode(features, kept, torch.full((N,), age, device=kept.device))
+        for age in (2.5, 500.0, WINDOW - 1.0)
+    )
+    assert torch.equal(old, oldest)
+    assert not torch.allclose(half, old, atol=1e-3)
+    with torch.no_grad():
+        decoder.rel_pos_embeds[:, 2] = decoder.rel_pos_embeds[:, 2:4].mean(1)
+    two = decoder.decode(features, kept, torch.full((N,), 2.0, device=kept.device))
+    torch.testing.assert_close(two, half)
+
+
 def test_gradients_reach_all_but_the_detector(tiny, clip):
     network = Fdta(tiny).to(clip[0].features.device)
     history, current = clip

@@ -122,13 +122,20 @@ def test_a_batch_is_the_loop_over_its_clips(adapter, clip):
 
 
 def streamed(adapter, features, missing, times):
-    """All rows of (1, 1, T, N, …), one after the other."""
-    memory, rows = None, []
-    for row in range(features.shape[2]):
-        when = times[:, row].expand(features.shape[3])
-        out, memory = adapter.step(features[0, 0, row], missing[0, 0, row], memory, when)
-        rows.append(out)
-    return torch.stack(rows), memory
+    """All rows of (1, 1, T, N, …), one after the other; zeros where a track is missing."""
+    past, track_of, row_of = adapter.nothing(), torch.empty(0).long(), torch.empty(0).long()
+    rows = torch.zeros_like(features[0, 0])
+    for row in range(len(rows)):
+        tracks = (~missing[0, 0, row]).nonzero()[:, 0].cpu()
+        within = row_of > row - adapter.window
+        past, track_of, row_of = past[within.to(past.device)], track_of[within], row_of[within]
+        seen = (tracks[:, None] == track_of).to(past.device)
+        when = times[:, row].expand(len(tracks))
+        out, past = adapter.step(features[0, 0, row, tracks], past, seen, when, row)
+        rows[row, tracks] = out
+        track_of = torch.cat([track_of, tracks])
+        row_of = torch.cat([row_of, torch.full_like(tracks, row)])
+    return rows, past
 
 
 @pytest.mark.parametrize('rows', [1, WINDOW, 3 * WINDOW])
@@ -136,11 +143,30 @@ def test_streaming_is_the_pass(adapter, device, rows):
     features = torch.randn(1, 1, rows, N, WIDTH, device=device)
     missing = torch.rand(1, 1, rows, N, device=device) < 0.3
     times = torch.rand(1, rows, device=device).cumsum(1) * 3
-    step_by_step, memory = streamed(adapter, features, missing, times)
+    step_by_step, past = streamed(adapter, features, missing, times)
     at_once = adapter(features, missing, times)[0, 0]
-    torch.testing.assert_close(step_by_step, at_once, atol=1e-5, rtol=1e-5)
-    assert memory.missing.shape == (N, min(rows, WINDOW - 1))
-    assert all(key.shape[2] == min(rows, WINDOW - 1) for key in memory.keys)
+    there = ~missing[0, 0]
+    torch.testing.assert_close(step_by_step[there], at_once[there], atol=1e-5, rtol=1e-5)
+    sightings = int(there[-WINDOW:].sum())
+    assert past.shape == (sightings, len(adapter.trca), 2, WIDTH)
+
+
+def test_a_step_leaves_the_past_as_it_was(adapter, clip):
+    features, missing, times = (part[:1] for part in clip)
+    _, past = streamed(adapter, features[:, :1], missing[:, :1], times)
+    before, nobody = past.clone(), torch.zeros(N, len(past), dtype=torch.bool, device=past.device)
+    for _ in range(2):
+        _, after = adapter.step(features[0, 0, 0], past, nobody, times[0, :1].expand(N))
+        assert torch.equal(past, before)
+        assert torch.equal(after[: len(past)], before)
+
+
+def test_a_row_in_which_nobody_is_seen(adapter, device):
+    nobody = torch.zeros(0, WIDTH, device=device)
+    seen = torch.zeros(0, 0, dtype=torch.bool, device=device)
+    out, past = adapter.step(nobody, adapter.nothing(), seen, torch.zeros(0, device=device))
+    assert out.shape == (0, WIDTH)
+    assert len(past) == 0
 
 
 def test_relative_code_does_not_know_when(tiny):
