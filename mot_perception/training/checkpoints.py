@@ -54,13 +54,13 @@ def save(folder: Path, step: int, kept: Mapping[str, Kept], about: Mapping[str, 
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     networks = {k: it for k, it in kept.items() if isinstance(it, torch.nn.Module)}
-    for name, network in networks.items():
-        try:
+    try:
+        for name, network in networks.items():
             save_file(_apart(network), part / f'{name}.safetensors')
-        except SafetensorError as error:  # what the operating system says is within
-            raise UserError(
-                f'{folder}: cannot be written ({error}); the checkpoint before is kept'
-            ) from None
+    except SafetensorError as error:  # what the operating system says is within
+        raise UserError(
+            f'{folder}: cannot be written ({error}); the checkpoint before is kept'
+        ) from None
     others = {name: it.state_dict() for name, it in kept.items() if name not in networks}
     torch.save({'kept': others, 'about': json.dumps(dict(about))}, part / STATE)
     for file in part.iterdir():

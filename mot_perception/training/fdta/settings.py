@@ -10,7 +10,6 @@ from mot_perception.fdta.settings import DataSet, FdtaSettings
 from mot_perception.fdta.settings import improved as improved_network
 from mot_perception.fdta.settings import release as release_network
 from mot_perception.fdta.settings import tiny as tiny_network
-
 from mot_perception.trackers.fdta_settings import FdtaConfig
 
 if TYPE_CHECKING:
