@@ -100,6 +100,13 @@ def test_without_cyclonedds_it_says_what_to_install(monkeypatch, capsys):
     assert "pip install 'mot_perception[live]'" in capsys.readouterr().err
 
 
+def test_fdta_takes_no_detections(tmp_path):
+    file = tmp_path / 'fdta.yaml'
+    file.write_text('{method: fdta, fdta: {model: a.pth}}')
+    with pytest.raises(UserError, match=r"with these topics: method 'fdta' finds objects itself"):
+        live(detections='/boxes', config=str(file), quiet=True)
+
+
 def test_one_topic_cannot_serve_two_cameras(tmp_path, monkeypatch):
     file = tmp_path / 'two.yaml'
     file.write_text('stream: {cameras: [front, rear]}\ndetector: {backend: topic}\n')

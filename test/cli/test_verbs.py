@@ -20,7 +20,7 @@ from mot_perception.cli.bench import bench
 from mot_perception.cli.demo import demo
 from mot_perception.cli.evaluate import evaluate
 from mot_perception.cli.main import app, main
-from mot_perception.cli.replay import replay
+from mot_perception.cli.replay import ReplayResult, replay
 from mot_perception.cli.scene import _items, scene
 from mot_perception.errors import UserError
 from mot_perception.scenes.scene import make_scene
@@ -426,3 +426,59 @@ class TestProgram:
     def test_score_range_takes_two_numbers(self, sequence, tmp_path):
         arguments = ['replay', str(sequence), '-q', '--out', str(tmp_path / 'out')]
         assert main([*arguments, '--score-range', '0', '1']) == 0
+
+
+class TestFdta:
+    """Replays in which one network does everything; its weights are random but sure."""
+
+    @pytest.fixture(scope='class')
+    def weights(self, tmp_path_factory) -> Path:
+        tiny_fdta = pytest.importorskip('tiny_fdta')
+        file = tmp_path_factory.mktemp('fdta') / 'bold.safetensors'
+        return tiny_fdta.save(tiny_fdta.bold(), file)
+
+    @pytest.fixture(scope='class')
+    def config(self, weights, tmp_path_factory) -> str:
+        file = tmp_path_factory.mktemp('config') / 'fdta.yaml'
+        file.write_text(
+            f'{{method: fdta, fdta: {{model: {weights}}}, depth: {{backend: topic}}, '
+            'output: {video: false, report: false}}'
+        )
+        return str(file)
+
+    @pytest.fixture(scope='class')
+    def made(self, bag, config, tmp_path_factory) -> ReplayResult:
+        out = tmp_path_factory.mktemp('fdta') / 'out'
+        return replay(bag, out=out, config=config, quiet=True)
+
+    def test_replay(self, made):
+        """Detections of the bag are left alone; its depth is not."""
+        assert made.models.keys() == {'fdta'}
+        seconds = made.runs[0].seconds
+        assert seconds.keys() == {'detection', 'association', 'object depth'}
+        assert len(seconds['detection']) == FRAMES
+        assert class_names(made.out / 'tracks') == {'person'}
+        run = json.loads((made.out / 'run.json').read_text('utf-8'))
+        assert run['configuration']['method'] == 'fdta'
+
+    def test_same_input_same_tracks(self, made, bag, config, tmp_path):
+        again = replay(bag, out=tmp_path / 'again', config=config, quiet=True)
+        text = (again.out / 'hall.txt').read_bytes()
+        assert text == (made.out / 'hall.txt').read_bytes()
+        assert len(text) > 0
+
+    def test_nothing_to_see(self, sequence, config, tmp_path):
+        with pytest.raises(UserError, match=r"has no images, in which method 'fdta'"):
+            replay(sequence, out=tmp_path / 'out', config=config, quiet=True)
+        assert not (tmp_path / 'out').exists()
+
+    def test_detections_of_others(self, bag, config, tmp_path):
+        det = tmp_path / 'det.txt'
+        with pytest.raises(UserError, match="--detections: method 'fdta'"):
+            replay(bag, out=tmp_path / 'out', config=config, detections=det, quiet=True)
+
+    def test_demo(self, weights, tmp_path, monkeypatch):
+        monkeypatch.setattr('mot_perception.models.weights', lambda model: weights)
+        made = demo(out=tmp_path / 'demo', tracker='fdta', people=3, seconds=0.5, quiet=True)
+        assert made.models.keys() == {'fdta'}
+        assert made.scores is not None

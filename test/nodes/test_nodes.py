@@ -91,9 +91,38 @@ def test_a_preset_sets_the_defaults_of_the_others(make):
     assert node._parameters['tracker.gate'][0] == 0.2
 
 
+def test_each_method_has_a_preset(make):
+    node = make(**{'fdta.preset': 'release', 'fdta.min_hits': 3})
+    assert node._parameters['fdta.assignment'][0] == 'object-max'
+    assert node._parameters['fdta.min_hits'][0] == 3
+    assert node._parameters['tracker.preset'][0] == 'improved'
+
+
+def test_fdta_sees_for_itself(make, bus, tmp_path):
+    tiny_fdta = pytest.importorskip('tiny_fdta')
+    file = tiny_fdta.save(tiny_fdta.bold(), tmp_path / 'bold.safetensors')
+    node = make(**{'method': 'fdta', 'fdta.model': str(file)})
+    assert node.start()
+    for number in range(3):
+        bus.send('/robot/image', image(50 * number))
+        wait_for(bus, '/robot/tracks', number + 1)
+    raw = bus.published['/robot/tracks']
+    told = [message_to_tracked_frame(read_message(data, TRACKS)) for data in raw]
+    assert len(told[0].tracks) > 0
+    assert {tracked.source for tracked in told} == {'fdta'}
+    assert '/robot/detections' not in bus.subscriptions
+    changed = SimpleNamespace(name='fdta.score', value=0.999)
+    assert node.set_parameters([changed])[0].successful
+    bus.send('/robot/image', image(150))
+    wait_for(bus, '/robot/tracks', 4)
+    last = message_to_tracked_frame(read_message(bus.published['/robot/tracks'][3], TRACKS))
+    assert (last.tracks.detection < 0).all()
+
+
 @pytest.mark.parametrize(
     ('values', 'why'),
     [
+        ({'method': 'fdta'}, 'needs fdta.model'),
         ({'tracker.max_age': 2}, 'with a decimal point'),
         ({'tracker.high_score': 7.0}, 'out of range'),
         ({'tracker.preset': 'best'}, 'tracker.preset'),
