@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
@@ -172,7 +173,7 @@ def to_clip(views: Sequence[View], times: NDArray[np.float64]) -> Clip:
         times: T, from 0, in frame periods of the network's settings.
     """
     known = np.unique(np.concatenate([view.ids for view in views]))
-    images = np.stack([view.image[..., ::-1].transpose(2, 0, 1) for view in views])
+    images = np.stack([cv2.split(view.image)[::-1] for view in views])  # BGR to RGB
     depths = [view.depth for view in views if view.depth is not None]
     return Clip(
         torch.from_numpy(images),
