@@ -129,6 +129,8 @@ def _settings(
     preset: str, like: str, size: str, adapters: list[str] | None, changed: dict[str, object]
 ) -> FdtaTraining:
     """Return the training that the options describe."""
+    from pydantic import ValidationError
+
     from mot_perception.training.fdta import settings as of
 
     known: tuple[of.Adapter, ...] = get_args(of.Adapter)
@@ -144,4 +146,9 @@ def _settings(
     made = of.tiny(usual) if size == 'tiny' else usual
     epochs = int(str(changed.get('epochs', made.epochs)))
     changed['falls'] = tuple(sorted({round(it * epochs / made.epochs) for it in made.falls}))
-    return of.with_adapters(of.changed(made, **changed), chosen)
+    try:
+        return of.with_adapters(of.changed(made, **changed), chosen)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault['loc'][0]).replace('_', '-')
+        raise UserError(f'--{name}: {fault["msg"]}, not {fault["input"]!r:.40}') from None
