@@ -99,6 +99,7 @@ def _register() -> None:
     from mot_perception.cli.evaluate import evaluate
     from mot_perception.cli.export import export
     from mot_perception.cli.extract import extract
+    from mot_perception.cli.inspect_fdta import inspect
     from mot_perception.cli.label_depth import label_depth
     from mot_perception.cli.live import live
     from mot_perception.cli.replay import replay
@@ -112,6 +113,7 @@ def _register() -> None:
         scene: 'scene crossing/ --motion walk --people 8 --seconds 20',
         extract: 'extract dancetrack/train --config sam2.yaml --out maps/',
         label_depth: 'label-depth dancetrack/train --model depth-anything-v2-small/',
+        inspect: 'inspect run/fdta.safetensors dancetrack/val --out seen/',
         doctor: 'doctor dancetrack/train',
         ablate: 'ablate --boxes dancetrack/val --scenes 5 --out ablation/',
         ablate_fdta: 'ablate-fdta --boxes dancetrack/val --detector boxes.safetensors --out rows/',
