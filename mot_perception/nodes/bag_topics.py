@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from mot_perception.nodes.launching import BACKENDS
+from mot_perception.nodes.launching import BACKENDS, method_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, MutableMapping
@@ -41,8 +41,8 @@ def choose_topics(given: MutableMapping[str, str]) -> list[str]:
     """Find the topics to play; write them and their transports into the launch arguments.
 
     A topic that is not named is found by its type; images with 'depth' in their name are depth.
-    As in an offline replay, detections that the bag has are used, and depth that was found is used
-    if the parameters say so.
+    As in an offline replay, detections that the bag has are used unless FDTA finds its own, and
+    depth that was found is used if the parameters say so.
 
     Args:
         given: The launch arguments.
@@ -112,6 +112,8 @@ def _named(role: str, given: Mapping[str, str], recorded: Mapping[str, str]) -> 
 def _find(role: str, given: Mapping[str, str], recorded: Mapping[str, str]) -> str:
     """Return the topic of the bag that fits a role, or nothing."""
     if given.get(BACKENDS.get(role, ''), '') not in ('', 'topic'):
+        return ''
+    if role == 'detections' and method_of(given) == 'fdta':
         return ''
     found = [name for name, kind in recorded.items() if kind in TYPES[role]]
     if role in TRANSPORTS:

@@ -188,6 +188,30 @@ def parameter_file(name: str, rows: Mapping[str, Mapping[str, Any]]) -> str | di
     Raises:
         RuntimeError: The file is missing, too large, or no YAML.
     """
+    path, values = _read(name)
+    if _is_for_ros(values):
+        return str(path)
+    return {
+        key: _as(rows[key]['default'], value) if key in rows else value
+        for key, value in _flat(values).items()
+    }
+
+
+def method_of(given: Mapping[str, str]) -> str:
+    """Return the method that the arguments choose, or `params_file`; empty: the usual one.
+
+    Raises:
+        RuntimeError: `params_file` is missing, too large, or no YAML.
+    """
+    if given.get('method'):
+        return given['method']
+    _, values = _read(given['params_file'])
+    found = (str(it) for key, it in _flat(values).items() if key.split('.')[-1] == 'method')
+    return next(found, '')
+
+
+def _read(name: str) -> tuple[Path, dict[str, Any]]:
+    """Return a parameter file's path and what is in it."""
     path = Path(name).expanduser()
     if not path.suffix and len(path.parts) == 1:
         path = resource(f'config/{name}.yaml')
@@ -200,16 +224,9 @@ def parameter_file(name: str, rows: Mapping[str, Mapping[str, Any]]) -> str | di
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'it is no YAML'
         raise RuntimeError(f'params_file: {path} cannot be read: {reason}') from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) and values is not None:
         raise RuntimeError(f'params_file: {path} holds no sections such as "tracker:"')
-    if _is_for_ros(values):
-        return str(path)
-    return {
-        key: _as(rows[key]['default'], value) if key in rows else value
-        for key, value in _flat(values).items()
-    }
+    return path, values or {}
 
 
 def truth(name: str, text: str) -> bool:

@@ -140,6 +140,14 @@ def test_a_named_depth_topic_is_used(replay, make_bag):
             {'detector.backend': 'topic', 'stream.image_transport': 'none'},
         ),
         ({'/i': IMAGE, '/d': BOXES}, {'detector.backend': 'hog'}, ['/i'], {}),
+        ({'/i': IMAGE, '/d': BOXES}, {'method': 'fdta'}, ['/i'], {}),
+        ({'/i': IMAGE, '/d': BOXES}, {'params_file': 'fdta'}, ['/i'], {}),
+        (
+            {'/i': IMAGE, '/d': BOXES},
+            {'params_file': 'fdta', 'method': 'selftrencmot'},
+            ['/i', '/d'],
+            {'detector.backend': 'topic'},
+        ),
         ({'/i': IMAGE, '/depth': IMAGE}, {'depth.backend': 'none'}, ['/i'], {}),
         (
             {'/i/compressed': PACKED},
