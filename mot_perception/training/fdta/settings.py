@@ -148,7 +148,7 @@ def tiny(settings: FdtaTraining) -> FdtaTraining:
         'batch': 2,
         'groups': 4,
         'gradient_frames': 3,
-        'tracker': settings.tracker.model_copy(update={'score': 0.2, 'birth_score': 0.35}),
+        'tracker': settings.tracker.model_copy(update={'score': 0.35, 'birth_score': 0.4}),
         'epochs': 13,
         'falls': (10, 12),
         'rate': 5e-4,

@@ -145,6 +145,7 @@ def train_fdta(
             for lesson in run.batches(batches, load):
                 _step(run, learner, lesson, settings, epoch)
                 remember(average, learner.network, settings.average, run.done)
+            run.save()  # tracking takes long, and may fail
             _keep(run, average, held_out, command, settings)
     return out / WEIGHTS
 
