@@ -12,7 +12,6 @@ import pytest
 pytest.importorskip('torch')
 
 import tiny_fdta
-import torch
 from tiny_fdta import picture, seeing
 
 sys.path.append(str(Path(__file__).parent / 'runtime'))
@@ -314,11 +313,3 @@ class TestEngine:
         engine.stop()
         assert [tracked.reset_count for tracked in world.tracks()] == [0] * 4 + [1] * 2
         assert [text for _, text in world.lines if 'the picture was cut' in text]
-
-
-def test_half_of_a_gpu_is_what_models_ask_for(tmp_path, device):
-    if device == 'cpu':
-        pytest.skip('half precision is for GPUs')
-    file = tiny_fdta.save(tiny_fdta.bold(), tmp_path / 'bold.safetensors')
-    models = load_models(config_of(fdta={'model': str(file)}, models={'device': device}))
-    assert models.fdta.network.detr.query_embed.weight.dtype == torch.half
