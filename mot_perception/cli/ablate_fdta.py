@@ -10,10 +10,9 @@ import typer
 from rich.console import Console
 
 from mot_perception.cli.libraries import require
+from mot_perception.cli.score_tables import markdown_table, terminal_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mot_perception.training.fdta.ablation import Summary
     from mot_perception.training.fdta.ablation_rows import Row
 
@@ -86,7 +85,8 @@ def ablate_fdta(
     summaries = ablation.summarise(outcomes, BASELINE)
     (out / SCORES).write_text(ablation.to_csv(outcomes), 'utf-8')
     (out / TABLE).write_text(_page(summaries, chosen), 'utf-8')
-    Console(quiet=quiet).print(_table(summaries))
+    lines = [[it.row, *_cells(it)] for it in summaries]
+    Console(quiet=quiet).print(terminal_table(['row', *_columns(summaries)], lines))
 
 
 def _cells(it: Summary) -> list[str]:
@@ -101,35 +101,20 @@ def _columns(summaries: list[Summary]) -> list[str]:
     return [*summaries[0].mean, 'Δ HOTA', 'Δ AssA']
 
 
-def _table(summaries: list[Summary]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column('row', no_wrap=True)
-    for name in _columns(summaries):
-        table.add_column(name, justify='right', no_wrap=True)
-    for it in summaries:
-        table.add_row(it.row, *_cells(it))
-    return table
-
-
 def _page(summaries: list[Summary], rows: list[Row]) -> str:
     """Return the table with all that is needed to make it again."""
     from mot_perception import __version__
 
     about = {row.name: row.about for row in rows}
     columns = ['row', 'what it is', *_columns(summaries), 'seeds']
-    cells = [[it.row, about[it.row], *_cells(it), str(it.seeds)] for it in summaries]
-    lines = [f'| {" | ".join(line)} |' for line in (columns, *cells)]
-    lines.insert(1, '|---' * len(columns) + '|')
+    lines = [[it.row, about[it.row], *_cells(it), str(it.seeds)] for it in summaries]
     return '\n'.join(
         [
             '# Ablation of FDTA',
             '',
             f'`{" ".join(["mot-perception", *sys.argv[1:]])}` ({__version__})',
             '',
-            *lines,
+            *markdown_table(columns, lines),
             '',
             'Means and standard deviations over seeds; Δ: mean difference to the baseline of the '
             'same seed.',
