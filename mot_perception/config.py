@@ -140,6 +140,11 @@ class DepthConfig(BackendConfig):
     align: bool = Field(
         False, description='Scale each estimate to the one before, by what stands still.'
     )
+    half: Literal['float16', 'bfloat16'] = Field(
+        'float16',
+        description='Half precision of an estimate on a GPU, where models.half allows it: more '
+        'digits, or the reach of float32.',
+    )
 
 
 class AppearanceConfig(BackendConfig):

@@ -198,12 +198,16 @@ def _load_depth(config: DepthConfig, models: ModelsConfig) -> DepthEstimator | N
         _require('torch', 'transformers')
         from mot_perception.perception.transformers_depth import TransformersDepth
 
-        return TransformersDepth(config.model, device=models.device, half=models.half)
+        return TransformersDepth(
+            config.model, device=models.device, half=models.half, number=config.half
+        )
     if config.backend == 'native':
         _require('torch')
         from mot_perception.perception.native_depth_pro import NativeDepthPro
 
-        return NativeDepthPro(config.model, device=models.device, half=models.half)
+        return NativeDepthPro(
+            config.model, device=models.device, half=models.half, number=config.half
+        )
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -11,6 +11,10 @@ from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+HalfName = Literal['float16', 'bfloat16']
+"""Half precision: more digits, or the reach of float32."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,21 +36,26 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def inference(
-    model: str, device: torch.device, half: bool, lower: str = 'take a smaller network'
+    model: str,
+    device: torch.device,
+    half: bool,
+    lower: str = 'take a smaller network',
+    number: HalfName = 'float16',
 ) -> Iterator[None]:
     """Compute without gradients; with half precision if it is wanted and the device a GPU.
 
     Args:
         model: Name of what computes, for errors.
         device: Where.
-        half: Take float16 where that suffices (autocast).
+        half: Take half precision where that suffices (autocast).
         lower: What makes the model need less memory, for errors.
+        number: Which half precision.
 
     Raises:
         UserError: The device's memory does not suffice.
     """
     mixed = half and device.type == 'cuda'
-    precision = torch.autocast('cuda', torch.float16) if mixed else nullcontext()
+    precision = torch.autocast('cuda', getattr(torch, number)) if mixed else nullcontext()
     try:
         with torch.inference_mode(), precision:
             yield

@@ -17,6 +17,8 @@ from mot_perception.perception.protocols import Depth
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mot_perception.perception.device import HalfName
+
 NOT_NEEDED = '.fc_norm.'
 """A layer that is not applied; Apple's loader lets its weights be missing, too."""
 
@@ -30,6 +32,7 @@ class NativeDepthPro:
         file: `depth_pro.pt`.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         half: Compute with half precision on a GPU; here the weights have it, too.
+        number: Which half precision.
 
     Raises:
         UserError: The package or the device is not there, or the file is not what it should be.
@@ -37,12 +40,20 @@ class NativeDepthPro:
 
     metric = True
 
-    def __init__(self, file: str, *, device: str = 'auto', half: bool = True) -> None:
+    def __init__(
+        self,
+        file: str,
+        *,
+        device: str = 'auto',
+        half: bool = True,
+        number: HalfName = 'float16',
+    ) -> None:
         package, details = native('depth_pro'), native('depth_pro.depth_pro')
         self._device = choose_device(device)
         path = Path(file).expanduser()
         weights = read_weights(path)
-        precision = torch.half if half and self._device.type == 'cuda' else torch.float32
+        mixed = half and self._device.type == 'cuda'
+        precision = getattr(torch, number) if mixed else torch.float32
         self.name = f'depth_pro, {path.name} (sha256 {digest(path)[:8]}), for research only'
         with calling('depth_pro'):
             settings = replace(details.DEFAULT_MONODEPTH_CONFIG_DICT, checkpoint_uri=None)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mot_perception.perception.device import HalfName
     from mot_perception.perception.pixels import Preprocessing
 
 Kind = Literal['object detection', 'depth estimation', 'image features']
@@ -62,6 +63,7 @@ class LoadedNetwork:
         name: Its name and a part of the hash of its weights, for people.
         device: Where it runs; the module goes there.
         half: Compute with half precision on a GPU.
+        number: Which half precision.
 
     Attributes:
         config: Its own settings, as transformers reads them.
@@ -79,9 +81,10 @@ class LoadedNetwork:
         name: str,
         device: torch.device,
         half: bool,
+        number: HalfName = 'float16',
     ) -> None:
         self.config, self.preprocessing, self.name = module.config, preprocessing, name
-        self._device, self._half = device, half
+        self._device, self._half, self._number = device, half, number
         try:
             self._module = module.eval().to(device).float()  # autocast takes half of it
         except torch.OutOfMemoryError:
@@ -98,7 +101,7 @@ class LoadedNetwork:
         """
         pixels = torch.stack([self.preprocessing(image) for image in images])
         try:
-            with inference(self.name, self._device, self._half):
+            with inference(self.name, self._device, self._half, number=self._number):
                 return self._module(self.preprocessing.normalised(pixels.to(self._device)))
         except UserError:
             raise
@@ -126,12 +129,15 @@ class Network(LoadedNetwork):
         kind: What it is for.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         half: Compute with half precision on a GPU.
+        number: Which half precision.
 
     Raises:
         UserError: Not there, of another kind, not whole, or the device is not there.
     """
 
-    def __init__(self, model: str, kind: Kind, device: str, half: bool) -> None:
+    def __init__(
+        self, model: str, kind: Kind, device: str, half: bool, number: HalfName = 'float16'
+    ) -> None:
         where = choose_device(device)
         folder = open_folder(model)
         config = _config(folder, kind)
@@ -141,7 +147,8 @@ class Network(LoadedNetwork):
             settings = of_whole_objects(settings)
         preprocessing = read_preprocessing(settings, str(file))
         name = f'{Path(model).name} (sha256 {_digest(folder)[:8]})'
-        super().__init__(_module(folder, config, kind), preprocessing, name, where, half)
+        module = _module(folder, config, kind)
+        super().__init__(module, preprocessing, name, where, half, number)
 
 
 def open_folder(model: str, files: Sequence[str] = FILES) -> Path:

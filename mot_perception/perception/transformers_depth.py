@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from mot_perception.perception.device import HalfName
+
 SINGLE_FILES = '.pt', '.pth', '.safetensors'
 METRIC, DISPARITY, DEPTH_PRO = 'metric', 'disparity', 'depth_pro'
 NOT_COMMERCIAL = re.compile('depth.?anything.?v2.*(base|large|giant)', re.IGNORECASE)
@@ -45,6 +47,7 @@ class TransformersDepth:
             `load_depth_pro`.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         half: Compute with half precision on a GPU.
+        number: Which half precision.
 
     Attributes:
         metric: Whether estimates are in metres.
@@ -57,8 +60,15 @@ class TransformersDepth:
             numbers mean.
     """
 
-    def __init__(self, model: str, *, device: str = 'auto', half: bool = True) -> None:
-        self._network = _load(model, device, half)
+    def __init__(
+        self,
+        model: str,
+        *,
+        device: str = 'auto',
+        half: bool = True,
+        number: HalfName = 'float16',
+    ) -> None:
+        self._network = _load(model, device, half, number)
         self._output = _meaning(self._network.config, model)
         self.metric = self._output in {METRIC, DEPTH_PRO}
         terms = _terms(model, self._network.config)
@@ -123,14 +133,15 @@ class TransformersDepth:
         self._network.close()
 
 
-def _load(model: str, device: str, half: bool) -> LoadedNetwork:
+def _load(model: str, device: str, half: bool, number: HalfName) -> LoadedNetwork:
     file = Path(model).expanduser()
     if file.suffix not in SINGLE_FILES and not file.is_file():
-        return Network(model, 'depth estimation', device, half)
+        return Network(model, 'depth estimation', device, half, number)
     where = choose_device(device)
     module = load_depth_pro(file)
     name = f'{file.name} (sha256 {digest(file)[:8]})'
-    return LoadedNetwork(module, Preprocessing.model_validate(PREPROCESSING), name, where, half)
+    preprocessing = Preprocessing.model_validate(PREPROCESSING)
+    return LoadedNetwork(module, preprocessing, name, where, half, number)
 
 
 def _terms(model: str, config: Any) -> str:

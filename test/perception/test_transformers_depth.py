@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
 import pytest
 import tiny_networks
 
+from mot_perception.config import DepthConfig, ModelsConfig
 from mot_perception.errors import UserError
+from mot_perception.models import _load_depth
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('transformers')
 module = pytest.importorskip('mot_perception.perception.transformers_depth')
+network = pytest.importorskip('mot_perception.perception.network')
+inference = pytest.importorskip('mot_perception.perception.device').inference
 
 SIDE = 56
 """Images of this size are not scaled by the smallest Depth Anything."""
@@ -147,6 +152,30 @@ def test_what_weights_must_not_be_used_for(name, terms, metric):
 )
 def test_licence_of_a_name(name, licence, metric):
     assert module._licence(name, build(metric)._network.config).startswith(licence)
+
+
+@pytest.mark.parametrize('number', ['float16', 'bfloat16'])
+def test_the_configured_half_precision_is_asked_for(metric, image, monkeypatch, number):
+    asked = []
+
+    def recorded(name, device, half, **more):
+        asked.append((half, more))
+        return torch.inference_mode()
+
+    monkeypatch.setattr(network, 'inference', recorded)
+    settings = DepthConfig(backend='transformers', model=str(metric), half=number)
+    _load_depth(settings, ModelsConfig(device='cpu')).estimate(image)
+    assert asked == [(True, {'number': number})]
+
+
+@pytest.mark.parametrize('number', ['float16', 'bfloat16'])
+def test_half_precision_is_for_gpus(monkeypatch, number):
+    asked = []
+    monkeypatch.setattr(torch, 'autocast', lambda *those: asked.append(those) or nullcontext())
+    with inference('depth', torch.device('cpu'), half=True, number=number):
+        assert asked == []
+    with inference('depth', torch.device('cuda'), half=True, number=number):
+        assert asked == [('cuda', getattr(torch, number))]
 
 
 def test_half_precision(metric, image, device):
