@@ -40,6 +40,9 @@ class Detections(NamedTuple):
 
 # --- ResNet ---
 
+EPSILON = 1e-5
+"""Added to variances before they divide."""
+
 
 class FrozenBatchNorm(nn.Module):
     """Batch normalisation whose numbers never change."""
@@ -58,7 +61,7 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return (B, C, h, w), scaled and shifted channel by channel."""
-        scale = self.weight * torch.rsqrt(self.running_var + 1e-5)
+        scale = self.weight * torch.rsqrt(self.running_var + EPSILON)
         shift = self.bias - self.running_mean * scale
         return maps * scale[:, None, None] + shift[:, None, None]
 

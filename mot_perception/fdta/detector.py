@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mot_perception.fdta.checkpoint import open_network
+from mot_perception.fdta.fast import FastDetector
 from mot_perception.fdta.images import normalised, scaled, scaled_size
 from mot_perception.perception.checkpoint import digest
 from mot_perception.perception.class_names import usual_names
@@ -31,8 +32,8 @@ class FdtaDetector:
     """The detector of an FDTA network; it sees images of any size, one after the other.
 
     Args:
-        network: In whose memory it computes; it is not changed unless `half`.
-        half: Compute with half precision on a GPU: the network's detector is halved for it.
+        network: With its weights, where it computes; of its detector a copy is taken.
+        half: Detect with half precision on a GPU.
         name: For people.
 
     Attributes:
@@ -45,8 +46,7 @@ class FdtaDetector:
         self.network, self.name = network, name
         self.class_names = usual_names(network.settings.detector.classes)
         self._device = network.detr.query_embed.weight.device
-        if half and self._device.type == 'cuda':
-            network.detr.half()
+        self._fast = FastDetector(network.detr, half)
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detections, NDArray[np.float32]]:
         """Return the objects in an H×W×3 BGR image, and their embeddings, float32 N×width.
@@ -60,10 +60,9 @@ class FdtaDetector:
         settings = self.network.settings
         size = scaled_size(height, width, settings.shorter, settings.longer)
         pixels = torch.from_numpy(np.ascontiguousarray(scaled(image, *size)))
-        precision = self.network.detr.query_embed.weight.dtype
         with inference(self.name, self._device, half=False, lower=LOWER):  # half already
             rgb = pixels.to(self._device).permute(2, 0, 1)[None].flip(1)  # (1, 3, h, w)
-            found = self.network(normalised(rgb, precision))
+            found = self._fast(normalised(rgb))
             score, label = found.logits[-1, 0].float().sigmoid().max(-1)
             about = torch.stack([score, label.float()], -1)
             # (Q, 4 + 2 + width): one copy to the host
@@ -79,11 +78,13 @@ class FdtaDetector:
 
     def gpu_bytes(self) -> int:
         """Return the bytes that the network's weights take of a GPU."""
-        return weights_on_gpu(self.network, self._device)
+        networks = self.network, self._fast.network
+        return sum(weights_on_gpu(network, self._device) for network in networks)
 
     def close(self) -> None:
         """Free its memory; neither it nor its network is used afterwards."""
         self.network.to('meta')
+        self._fast = FastDetector(self.network.detr)
         free(self._device)
 
 
@@ -101,5 +102,4 @@ def open_detector(model: str, *, device: str = 'auto', half: bool = True) -> Fdt
     where, file = choose_device(device), Path(model).expanduser()
     name = f'{file.name} (fdta, sha256 {digest(file)[:8]})' if file.is_file() else file.name
     with inference(name, where, half=False, lower=LOWER):
-        network = open_network(file, where)
-    return FdtaDetector(network, half=half, name=name)
+        return FdtaDetector(open_network(file, where), half=half, name=name)

@@ -149,25 +149,30 @@ class IdDecoder(nn.Module):
         shape = 1, len(self.cross_attn_layers), 2, 2 * self.width
         return self.word_to_embed.weight.new_zeros(shape)
 
-    def decode(self, features: Tensor, kept: Tensor, ages: Tensor) -> Tensor:
+    def decode(
+        self, features: Tensor, kept: Tensor, ages: Tensor, there: Tensor | None = None
+    ) -> Tensor:
         """Return logits (M, identities + 1) of the detections of one frame.
 
         The same numbers as `forward` gives, from keys and values that were kept.
 
         Args:
             features: (M, width).
-            kept: (1 + E, layers, 2, 2·width): `nothing`, then E sightings, all of which are seen.
-            ages: float32 (E), frame periods since each.
+            kept: (1 + E, layers, 2, 2·width): `nothing`, then E sightings.
+            ages: float32 (E), frame periods since each; those of infinite age are not seen.
+            there: bool (M), False where there is no detection; None: there are all.
         """
         asked = torch.full((len(features),), self.newborn, device=features.device)
         tokens = self._tokens(features, asked)[None]  # (1, M, 2·width)
         layers, _, heads = self.rel_pos_embeds.shape
         table = self.rel_pos_embeds.float().transpose(0, 1).flatten(1)  # (window, layers·heads)
-        bias = functional.pad(by_age(table, ages), (0, 0, 1, 0))  # (1 + E, layers·heads)
+        bias = by_age(table, ages).masked_fill(ages.isinf()[:, None], -torch.inf)
+        bias = functional.pad(bias, (0, 0, 1, 0))  # (1 + E, layers·heads)
+        beside = None if there is None else there[None, None, None]
         masks = bias.t().view(layers, 1, heads, 1, len(kept)).to(tokens)
         for layer in range(layers):
             if layer:
-                tokens = self._to_each_other(layer, tokens, None)
+                tokens = self._to_each_other(layer, tokens, beside)
             attention = cast('Attention', self.cross_attn_layers[layer])
             query = attention.project(tokens, QUERY)
             key, value = attention.split(kept[None, :, layer])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from mot_perception.fdta.deformable_detr import DeformableDetr, Detections
@@ -45,3 +46,22 @@ class Fdta(nn.Module):
         modelled = history._replace(features=self.trajectory_modeling(features))
         logits: Tensor = self.id_decoder(modelled, current)
         return logits
+
+    @torch.no_grad()
+    def remember(
+        self, features: Tensor, labels: Tensor, past: Tensor, seen: Tensor, times: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what to keep of sightings for later rows; with the relative time code alone.
+
+        Args:
+            features: (N, width) of the N tracks seen in the next row, as detected.
+            labels: int64 (N).
+            past: As in `TemporalAdapter.step`.
+            seen: As in `TemporalAdapter.step`.
+            times: As in `TemporalAdapter.step`.
+
+        Returns:
+            What to add to that past, and to what `IdDecoder.decode` sees.
+        """
+        enriched, more = self.trajectory_embedding.step(features, past, seen, times)
+        return more, self.id_decoder.keep(self.trajectory_modeling(enriched), labels)

@@ -140,7 +140,7 @@ class TemporalAdapter(nn.Module):
             row: Its number, from 0; only the row code reads it.
 
         Returns:
-            (N, width), and the past with this row behind it, (E + N, layers, 2, width).
+            (N, width), and what to add to the past, (N, layers, 2, width).
         """
         count = len(features)
         kept = torch.cat([past, past.new_empty(count, *past.shape[1:])])
@@ -148,7 +148,7 @@ class TemporalAdapter(nn.Module):
         mask = torch.cat([seen, itself], 1)[None, None]  # (1, 1, N, E + N)
         when = None if times is None else times[None]
         code = row_code(row + 1, 1, self.width, features.device)
-        return self._layers(features[None], mask, code, when, kept)[0], kept
+        return self._layers(features[None], mask, code, when, kept)[0], kept[len(past) :]
 
     def nothing(self) -> Tensor:
         """Return the past before the first row."""

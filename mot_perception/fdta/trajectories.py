@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mot_perception.fdta.fast import replayed
 from mot_perception.fdta.id_decoder import Current, History
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from mot_perception.fdta.network import Fdta
 
     Index = NDArray[np.int64]
+
+TOGETHER = 32, 512
+"""Detections and sightings that a GPU computes with are filled up to a multiple of these."""
+RECORDINGS = 12
+"""Such shapes that are kept as CUDA graphs."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,11 @@ class Trajectories:
         self._slots = network.id_decoder.newborn
         self._kept = network.settings.window - 1
         self._like = network.id_decoder.word_to_embed.weight
+        device = self._like.device
+        self._together = TOGETHER if device.type == 'cuda' else (1, 1)
+        if network.trajectory_embedding.relative:
+            self._decode = replayed(network.id_decoder.decode, device, RECORDINGS)
+            self._remember = replayed(network.remember, device, RECORDINGS)
         self.clear()
 
     def clear(self) -> None:
@@ -93,8 +104,7 @@ class Trajectories:
         if rows.identity is None:
             logits = self._recomputed(features)
         else:
-            ages = self._on_device((time - rows.times[rows.row]).astype(np.float32))
-            logits = self._network.id_decoder.decode(features, rows.identity, ages)
+            logits = self._decoded(features, rows.identity, time)
         return logits.float().softmax(-1).cpu()
 
     def forget(self, labels: Tensor) -> None:
@@ -119,11 +129,9 @@ class Trajectories:
         if known is not None:
             known = torch.cat([known[cut:], features])
         if temporal is not None and identity is not None:
-            enriched, temporal = self._enriched(features, temporal, slot, time)
-            temporal = temporal[cut:]
-            # In one copy, as this is most of what is remembered.
-            newest = self._network.id_decoder.keep(enriched, labels)
-            identity = torch.cat([identity[:1], identity[1 + cut :], newest])
+            for_rows, for_all = self._kept_of(features, labels, temporal, slot, time)
+            temporal = torch.cat([temporal[cut:], for_rows])
+            identity = torch.cat([identity[:1], identity[1 + cut :], for_all])
         self.rows = Rows(
             np.append(rows.times[first:], time),
             np.append(rows.row[cut:] - first, np.full(len(slot), len(rows.times) - first)),
@@ -146,15 +154,41 @@ class Trajectories:
         held[torch.from_numpy(self.rows.slot)] = True
         return held
 
-    def _enriched(
-        self, features: Tensor, past: Tensor, slot: Index, time: float
+    def _decoded(self, features: Tensor, identity: Tensor, time: float) -> Tensor:
+        """Return logits (N, S + 1) from what was kept of sightings."""
+        count, sightings = len(features), len(self.rows.row)
+        most, all_ages = self._filled(count, sightings)
+        ages = np.full(all_ages, np.inf, np.float32)
+        ages[:sightings] = time - self.rows.times[self.rows.row]
+        logits = self._decode(
+            _padded(features, most),
+            _padded(identity, 1 + all_ages),
+            self._on_device(ages),
+            self._on_device(np.arange(most) < count),
+        )
+        return logits[:count]
+
+    def _kept_of(
+        self, features: Tensor, labels: Tensor, past: Tensor, slot: Index, time: float
     ) -> tuple[Tensor, Tensor]:
-        """Return what N sightings become for the ID decoder, and the past with them behind it."""
-        network = self._network
-        seen = self._on_device(slot[:, None] == self.rows.slot)  # (N, E)
-        times = torch.full((len(slot),), time, dtype=torch.float64, device=past.device)
-        enriched, past = network.trajectory_embedding.step(features, past, seen, times)
-        return network.trajectory_modeling(enriched), past
+        """Return what to keep of N detections, for the Temporal Adapter and the ID decoder."""
+        count, sightings = len(features), len(past)
+        most, all_past = self._filled(count, sightings)
+        seen = np.zeros((most, all_past), np.bool_)
+        seen[:count, :sightings] = slot[:, None] == self.rows.slot
+        for_rows, for_all = self._remember(
+            _padded(features, most),
+            _padded(labels, most),
+            _padded(past, all_past),
+            self._on_device(seen),
+            torch.full((most,), time, dtype=torch.float64, device=past.device),
+        )
+        return for_rows[:count], for_all[:count]
+
+    def _filled(self, detections: int, sightings: int) -> tuple[int, int]:
+        """Return how many of each are computed with."""
+        one, other = self._together
+        return -(-detections // one) * one, -(-sightings // other) * other
 
     def _recomputed(self, features: Tensor) -> Tensor:
         """Return logits (N, S + 1) by the row code, which knows a row by its place among all."""
@@ -179,6 +213,13 @@ class Trajectories:
 
     def _on_device(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._like.device)
+
+
+def _padded(tensor: Tensor, count: int) -> Tensor:
+    """Return a tensor (N, …) with zeros behind, (count, …)."""
+    if len(tensor) == count:
+        return tensor
+    return torch.cat([tensor, tensor.new_zeros(count - len(tensor), *tensor.shape[1:])])
 
 
 def _chosen(rows: Rows, sightings: Index) -> Rows:
