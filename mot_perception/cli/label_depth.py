@@ -19,7 +19,7 @@ def label_depth(
         list[Path],
         typer.Argument(
             metavar='SOURCE...',
-            help='MOTChallenge sequence or set of them, folder of images, bag, video.',
+            help='MOTChallenge sequence or set of them, CrowdHuman, folder of images, bag, video.',
         ),
     ],
     *,
@@ -53,14 +53,12 @@ def label_depth(
         UserError: What is wrong with the sources, the model or the labels that are there.
     """
     require(torch='models', transformers='models')
-    from mot_perception.bags.source import open_source
     from mot_perception.cli.progress import progress_bar
     from mot_perception.perception.transformers_depth import TransformersDepth
     from mot_perception.training.label_depth import label_depth as label_all
-    from mot_perception.training.label_depth import plan
+    from mot_perception.training.label_work import plan
 
-    # Nothing here depends on time: any rate will do where a source does not tell.
-    works = plan([it for source in sources for it in open_source(source, fps=1)], out)
+    works = plan(sources, out)
     estimator = TransformersDepth(model, device=device, half=half)
     console = Console(stderr=True)
     if estimator.restricted:

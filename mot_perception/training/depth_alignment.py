@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import solveh_banded
 
-from mot_perception.perception.grid import sample
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,7 +33,7 @@ OWN = 1e-3
 WELL = 0.01
 """Median error, as a share of the spread over the image, at which a pair counts a quarter."""
 PLACES = 45, 80
-"""Rows and columns of places in a frame that are compared."""
+"""Rows and columns of places in a frame that are looked at."""
 ROUNDS = 8
 """Times that a fit is repeated without the places that it does not hold for."""
 FEWEST = 64
@@ -92,9 +90,8 @@ class Alignment:
         self._pairs: list[_Pair] = []
         self._middles: list[float] = []
 
-    def add(self, depth: NDArray[np.float32]) -> None:
-        """Take the next frame in, h×w, NaN where unknown; frames may differ in size."""
-        cells = sample(depth, PLACES)
+    def add(self, cells: NDArray[np.float32]) -> None:
+        """Take the next frame in, at `PLACES`; NaN where unknown."""
         number = len(self._middles)
         known = cells[np.isfinite(cells)]
         self._middles.append(float(np.median(known)) if len(known) else 0.0)
@@ -124,6 +121,20 @@ class Alignment:
             for it in self._pairs
         ]
         return Moves(scale, own + _agreeing(self._pairs, np.array(steps), count))
+
+
+def own_ranges(ranges: list[tuple[float, float]], *, metric: bool) -> Moves:
+    """Return what brings each of T images that have nothing to do with each other to [0, 1].
+
+    Args:
+        ranges: Least and largest number of each.
+        metric: Numbers are metres, and stay as they are.
+    """
+    if metric:
+        return Moves(np.ones(len(ranges)), np.zeros(len(ranges)))
+    low, high = np.array(ranges, np.float64).reshape(-1, 2).T
+    scale = 1 / np.where(high > low, high - low, 1)
+    return Moves(scale, -low * scale)
 
 
 def _laid_over(

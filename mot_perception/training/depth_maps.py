@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ORIGIN = 'origin.json'
 CHUNK = re.compile(r'([0-9]{6})\.safetensors')
+SCALES = 'scales'
 FRAMES_PER_CHUNK = 32
 """So many frames at most are looked at again after a kill."""
 _STEPS = 65_534
@@ -30,7 +31,7 @@ _UNKNOWN = 65_535
 class DepthMaps:
     """Maps h×w of the first frames of a sequence, in files of 32; each is whole or not there.
 
-    A map is kept in 16 bits between its own least and largest number.
+    A map is kept in 16 bits between its own least and largest number; sizes may differ.
 
     Args:
         folder: Where they are; made if it is not there, emptied if they are of another origin.
@@ -72,9 +73,8 @@ class DepthMaps:
         """Yield the maps, float32 h×w, NaN where unknown."""
         for file in self._chunks():
             arrays = load_file(file)
-            for codes, low, step in zip(
-                arrays['codes'], arrays['low'], arrays['step'], strict=True
-            ):
+            for number, (low, step) in enumerate(arrays[SCALES]):
+                codes = arrays[str(number)]
                 values = codes * step + low
                 values[codes == _UNKNOWN] = np.nan
                 yield values
@@ -84,13 +84,12 @@ class DepthMaps:
         shutil.rmtree(self._folder)
 
     def _write(self, maps: list[Map]) -> None:
-        codes, low, step = zip(*map(_packed, maps), strict=True)
+        codes, scales = zip(*map(_packed, maps), strict=True)
         place = self._folder / f'{self.frames:06}.safetensors'
         part = place.with_suffix('.part')
         try:
-            save_file(
-                {'codes': np.stack(codes), 'low': np.array(low), 'step': np.array(step)}, part
-            )
+            arrays = {str(number): it for number, it in enumerate(codes)}
+            save_file({SCALES: np.array(scales), **arrays}, part)
         except SafetensorError as error:  # what the operating system says is within
             raise OSError(0, str(error), str(place)) from None
         part.replace(place)
@@ -113,15 +112,16 @@ class DepthMaps:
 def _frames(file: Path) -> int:
     """Return the number of maps in a file; 0 if it is damaged."""
     try:
-        return len(load_file(file)['codes'])
+        return len(load_file(file)[SCALES])
     except (SafetensorError, OSError, KeyError):
         return 0
 
 
-def _packed(values: Map) -> tuple[NDArray[np.uint16], np.float32, np.float32]:
+def _packed(values: Map) -> tuple[NDArray[np.uint16], tuple[np.float32, np.float32]]:
+    """Return a map's codes, and what code 0 and one step stand for."""
     known = np.isfinite(values)
     low = np.float32(np.min(values, initial=np.inf, where=known)) if known.any() else np.float32(0)
     high = np.max(values, initial=-np.inf, where=known) if known.any() else low
     step = np.float32((high - low) / _STEPS) or np.float32(1)
     codes = np.rint((np.where(known, values, low) - low) / step).clip(0, _STEPS)
-    return np.where(known, codes, _UNKNOWN).astype(np.uint16), low, step
+    return np.where(known, codes, _UNKNOWN).astype(np.uint16), (low, step)

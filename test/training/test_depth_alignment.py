@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mot_perception.training.depth_alignment import Alignment
+from mot_perception.perception.grid import sample
+from mot_perception.training.depth_alignment import PLACES, Alignment
 
 HEIGHT, WIDTH = 54, 96
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
@@ -33,7 +34,7 @@ def flicker(count, every, random, *, shift=True):
 def aligned(frames, *, metric=False):
     alignment = Alignment(metric=metric)
     for frame in frames:
-        alignment.add(frame.astype(np.float32))
+        alignment.add(sample(frame.astype(np.float32), PLACES))
     moves = alignment.moves()
     return np.stack(
         [f * a + b for f, a, b in zip(frames, moves.scale, moves.shift, strict=True)]

@@ -13,11 +13,11 @@ import tiny_networks
 pytest.importorskip('safetensors')
 
 from mot_perception.bags.depth_labels import SIDECAR, DepthLabels, read_meaning
-from mot_perception.bags.source import open_source
 from mot_perception.cli.main import main
 from mot_perception.errors import UserError
 from mot_perception.training.depth_maps import FRAMES_PER_CHUNK, DepthMaps
-from mot_perception.training.label_depth import RECIPE, UNFINISHED, label_depth, plan
+from mot_perception.training.label_depth import RECIPE, UNFINISHED, label_depth
+from mot_perception.training.label_work import plan
 
 HEIGHT, WIDTH = 48, 64
 SIZE = HEIGHT, WIDTH
@@ -67,7 +67,7 @@ def sequence(tmp_path):
 
 
 def label(path, estimator, out=None, **options):
-    return label_depth(plan(open_source(path, fps=1), out), estimator, **options)
+    return label_depth(plan([path], out), estimator, **options)
 
 
 def written(folder):
@@ -271,15 +271,62 @@ class TestPlaces:
     def test_two_of_one_name(self, tmp_path):
         for side in 'ab':
             images(tmp_path / side / 'walk', 2)
-        sequences = [it for side in 'ab' for it in open_source(tmp_path / side / 'walk', fps=1)]
         with pytest.raises(UserError, match='two sequences have this place'):
-            plan(sequences, tmp_path / 'out')
+            plan([tmp_path / side / 'walk' for side in 'ab'], tmp_path / 'out')
 
     def test_two_images_of_one_stem(self, tmp_path):
         folder = images(tmp_path / 'frames', 2)
         (folder / '000001.bmp').write_bytes((folder / '000001.png').read_bytes())
         with pytest.raises(UserError, match='differ in their suffix alone'):
             label(folder, Flickering(), tmp_path / 'out')
+
+
+class TestStills:
+    @pytest.fixture
+    def crowd(self, tmp_path):
+        """Images of different sizes, brightness and contrast."""
+        (tmp_path / 'crowd' / 'gts').mkdir(parents=True)
+        (tmp_path / 'crowd' / 'images').mkdir()
+        for number, (width, height) in enumerate([(64, 48), (48, 64), (80, 40)]):
+            slope = np.linspace(40 * number, 40 * number + 90, height)[:, None, None]
+            image = np.broadcast_to(slope, (height, width, 3)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / 'crowd' / 'images' / f'{number:x}a.png'), image)
+        return tmp_path / 'crowd'
+
+    def test_each_in_its_own_range_and_size(self, crowd):
+        assert label(crowd, Flickering()) == 1
+        labels = DepthLabels(crowd / 'depth')
+        for number, (width, height) in enumerate([(64, 48), (48, 64), (80, 40)]):
+            values = labels.read(f'{number:x}a', height, width, 'disparity')
+            np.testing.assert_allclose(
+                values, np.linspace(0, 255, height)[:, None].repeat(width, 1), atol=8
+            )
+        assert label(crowd, Flickering()) == 0
+
+    def test_metres_are_left_alone(self, crowd):
+        label(crowd, Flickering(metric=True))
+        labels = DepthLabels(crowd / 'depth')
+        farthest = labels.meaning.farthest
+        values = labels.read('2a', 40, 80, 'depth') * farthest / 255
+        slope = np.linspace(80, 170, 40)
+        raw = Flickering(metric=True).raw(cv2.imread(str(crowd / 'images' / '2a.png')))
+        assert np.corrcoef(values[:, 0], slope)[0, 1] > 0.999
+        np.testing.assert_allclose(np.median(values), np.median(raw), rtol=0.02)
+
+    def test_footage_reads_them(self, crowd):
+        from mot_perception.training.fdta.still_footage import open_stills
+
+        for number in range(3):
+            (crowd / 'gts' / f'{number:x}a.txt').write_text('0 1 4 4 20 20\n')
+        label(crowd, Flickering())
+        (first, *_) = open_stills(crowd, 'depth', 300)
+        assert np.isfinite(first.view(0).depth).all()
+
+    def test_no_images(self, tmp_path):
+        for name in ('images', 'gts'):
+            (tmp_path / 'crowd' / name).mkdir(parents=True)
+        with pytest.raises(UserError, match='crowd/images: no images'):
+            label(tmp_path / 'crowd', Flickering())
 
 
 class TestMaps:
@@ -289,6 +336,7 @@ class TestMaps:
         maps[3][2, 2] = np.nan
         maps[4][:] = np.nan
         maps[5][:] = 3
+        maps[6] = maps[6][:4].copy()
         stored = DepthMaps(tmp_path / 'maps', {'of': 'this'})
         stored.extend(maps)
         again = DepthMaps(tmp_path / 'maps', {'of': 'this'})
