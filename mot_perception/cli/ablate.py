@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from mot_perception.cli.libraries import require
+from mot_perception.cli.score_tables import markdown_table, terminal_table
 from mot_perception.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mot_perception.bags.sequence import Sequence
     from mot_perception.config import Config
     from mot_perception.training.ablation import Summary
@@ -61,6 +60,10 @@ def ablate(
     alike: Annotated[
         bool, typer.Option(help='Rendered clothing is similar, or different.')
     ] = True,
+    masks: Annotated[
+        Literal['config', 'model'],
+        typer.Option(help='Of rendered scenes: as --config looks for them, or of the mask model.'),
+    ] = 'config',
     config: Annotated[
         str, typer.Option('--config', '-c', help='What all rows share: YAML file or name.')
     ] = 'selftrencmot',
@@ -96,7 +99,12 @@ def ablate(
     cues = Cues(base.models, _encoder(encoder, base), full_frame_encoder)
     chosen = choose(rows_of(base, cues.missing), rows or (), cues.missing)
     numbers = tuple(range(first_seed, first_seed + seeds))
-    footages = _footages(data or [], boxes or [], base, numbers, scenes, frames, people, alike)
+    modelled = masks == 'model'
+    if modelled and data:
+        raise UserError(f'{data[0]}: --masks model is for rendered scenes; leave it out')
+    footages = _footages(
+        data or [], boxes or [], base, numbers, scenes, frames, people, alike, modelled
+    )
     models = ablation.models_for(base, detect=not all(it.detected for it in footages))
     with progress_bar(quiet=quiet) as bar:
         scores = ablation.ablate(footages, chosen, base, models, cues, bar.track)
@@ -106,11 +114,15 @@ def ablate(
         with whole(out, force=force, sign=SCORES) as part:
             part.mkdir()
             (part / SCORES).write_text(ablation.to_csv(scores), 'utf-8')
-            page = _page(summaries, chosen, footages, {**models.names, **cues.names}, note)
+            names = {**models.names, **cues.names}
+            if footages[0].masks is not None:
+                names['masks'] = footages[0].masks.name
+            page = _page(summaries, chosen, footages, names, note)
             (part / TABLE).write_text(page, 'utf-8')
     if not quiet:
         console = Console()
-        console.print(_table(summaries))
+        lines = [[it.row, *_cells(it)] for it in summaries]
+        console.print(terminal_table(['row', *_columns(summaries)], lines))
         if note:
             console.print(note, highlight=False)
 
@@ -142,6 +154,7 @@ def _footages(
     frames: int | None,
     people: int,
     alike: bool,
+    modelled: bool,
 ) -> list[Footage]:
     """Return what is tracked, each under a name of its own."""
     from mot_perception.training.ablation_footage import boxed, recorded, staged
@@ -149,10 +162,12 @@ def _footages(
     sequences = _open(data, config)[:scenes]
     motions = _open(boxes, config)[:scenes]
     footages = [recorded(sequence, seeds, frames) for sequence in sequences]
-    footages += [boxed(it, seed, frames, alike=alike) for seed in seeds for it in motions]
+    footages += [
+        boxed(it, seed, frames, alike=alike, modelled=modelled) for seed in seeds for it in motions
+    ]
     if not data and not boxes:
         footages = [
-            staged(number, seed, frames or FRAMES, people=people, alike=alike)
+            staged(number, seed, frames or FRAMES, people=people, alike=alike, modelled=modelled)
             for seed in seeds
             for number in range(scenes or SCENES)
         ]
@@ -180,24 +195,8 @@ def _open(sources: list[Path], config: Config) -> list[Sequence]:
 
 def _cells(summary: Summary) -> list[str]:
     means = [f'{value:.1f}' for value in summary.mean.values()]
-    gains = [
-        f'{summary.gain[metric]:+.2f}±{summary.spread[metric]:.2f}' for metric in summary.mean
-    ]
+    gains = [f'{summary.gain[metric]:+.2f}±{summary.error[metric]:.2f}' for metric in summary.mean]
     return means + gains
-
-
-def _table(summaries: list[Summary]) -> Table:
-    """Return what fits into a terminal of 80 columns."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column('row', no_wrap=True)
-    for name in _columns(summaries):
-        table.add_column(name, justify='right', no_wrap=True)
-    for summary in summaries:
-        table.add_row(summary.row, *_cells(summary))
-    return table
 
 
 def _columns(summaries: list[Summary]) -> list[str]:
@@ -218,10 +217,7 @@ def _page(
 
     columns = ['row', 'what it is', *_columns(summaries), 'runs']
     about = {row.name: row.about for row in rows}
-    lines = [f'| {" | ".join(columns)} |', '|---' * len(columns) + '|']
-    for it in summaries:
-        cells = [it.row, about[it.row], *_cells(it), str(it.runs)]
-        lines.append(f'| {" | ".join(cells)} |')
+    lines = [[it.row, about[it.row], *_cells(it), str(it.runs)] for it in summaries]
     base = next(row.config for row in rows if row.name == BASELINE)
     return '\n'.join(
         [
@@ -229,10 +225,10 @@ def _page(
             '',
             f'`{" ".join(["mot-perception", *sys.argv[1:]])}` ({__version__})',
             '',
-            *lines,
+            *markdown_table(columns, lines),
             '',
-            'Means over all runs; Δ: mean and standard deviation, over runs, of the difference to '
-            f'`{BASELINE}` on the same frames and detections.',
+            f'Means over all runs; Δ: mean difference to `{BASELINE}` on the same frames and '
+            'detections, and its standard error.',
             *([note] if note else []),
             '',
             *(f'- {role}: {name}' for role, name in names.items()),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import sem
 
 from mot_perception.bags.rows import MotRows
-from mot_perception.config import DepthConfig, DepthSegConfig, DetectorConfig
+from mot_perception.config import DepthSegConfig, DetectorConfig
 from mot_perception.errors import UserError
 from mot_perception.evaluation.metrics import evaluate
 from mot_perception.evaluation.pairs import SequencePair
 from mot_perception.methods.selftrencmot import SelfTrEncMot
 from mot_perception.models import load_models
 from mot_perception.perception.depth_stream import DepthStream
-from mot_perception.pipeline import Pipeline
 from mot_perception.presence import RunningIds, counted
 from mot_perception.training.ablation_cues import SEEDED
 from mot_perception.training.ablation_once import AppearanceOnce, CueOnce, MasksOnce
@@ -62,14 +63,14 @@ class Summary:
         runs: How many scores there are.
         mean: Mean of each of `METRICS`; every footage counts alike.
         gain: Mean difference to the baseline's score of the same footage.
-        spread: Standard deviation of these differences.
+        error: Standard error of this mean: standard deviation over the root of the runs.
     """
 
     row: str
     runs: int
     mean: dict[str, float]
     gain: dict[str, float]
-    spread: dict[str, float]
+    error: dict[str, float]
 
 
 def models_for(config: Config, *, detect: bool) -> Models:
@@ -118,14 +119,15 @@ def ablate(
         models,
         detector=None,
         depth=None,
-        masks=models.masks and MasksOnce(models.masks),
         appearance=models.appearance and AppearanceOnce(models.appearance),
     )
     scores = []
     for footage in footages:
         once: dict[tuple[str, int], CueOnce] = {}
+        known = footage.masks or models.masks
+        masks = known and MasksOnce(known)
         lanes = [
-            _Lane(row, seed, replace(shared, depthseg=_once(cues, row, seed, once)))
+            _Lane(row, seed, replace(shared, masks=masks, depthseg=_once(cues, row, seed, once)))
             for row in rows
             for seed in (footage.seeds if row.cue in SEEDED else footage.seeds[:1])
         ]
@@ -139,14 +141,14 @@ def summarise(scores: list[Score], baseline: str) -> list[Summary]:
     summaries = []
     for name in dict.fromkeys(score.row for score in scores):
         of_row = [score for score in scores if score.row == name]
-        mean, gain, spread = {}, {}, {}
+        mean, gain, error = {}, {}, {}
         for metric in METRICS:
             values = np.array([getattr(score, metric) for score in of_row])
             others = np.array([getattr(base[score.footage], metric) for score in of_row])
             mean[metric] = float(values.mean())
             gain[metric] = float((values - others).mean())
-            spread[metric] = float((values - others).std())
-        summaries.append(Summary(name, len(of_row), mean, gain, spread))
+            error[metric] = float(sem(values - others)) if len(of_row) > 1 else 0.0
+        summaries.append(Summary(name, len(of_row), mean, gain, error))
     return summaries
 
 
@@ -168,16 +170,14 @@ class _Lane:
 
     def __init__(self, row: Row, seed: int, models: Models) -> None:
         self.row, self.seed = row, seed
-        # Frames come with depth, whoever it is from.
-        config = row.config.model_copy(update={'depth': DepthConfig(backend='topic')})
-        method = SelfTrEncMot(config, models, row.tracker(config.tracker))
-        self._pipeline = Pipeline(config, models, method)
+        # Not a whole pipeline: frames come with depth, and nobody asks for positions in 3D.
+        self._method = SelfTrEncMot(row.config, models, row.tracker(row.config.tracker))
         self._running = RunningIds()
         self._found: list[tuple[Any, Any, Any]] = []
 
     def step(self, frame: Frame, detections: Detections, number: int) -> None:
         """Track frame `number`, from 1."""
-        tracked = self._pipeline.step(frame, detections)
+        tracked = self._method.step(frame, detections, lambda _: nullcontext()).tracked
         tracks = counted(tracked)
         ids = self._running(tracks.id, tracked.reset_count)
         self._found.append((np.full(len(tracks), number), ids, tracks.xyxy))

@@ -11,6 +11,7 @@ from mot_perception.errors import UserError
 from mot_perception.scenes.detector_model import DetectorModel
 from mot_perception.scenes.motions import Motion
 from mot_perception.scenes.scene import make_scene
+from mot_perception.training.scene_masks import SceneMasks
 from mot_perception.training.staging import refill
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Footage:
         detected: Whether detections come with it.
         items: Reads it from the start.
         truth: Of all frames; None where each item has its own.
+        masks: Knows those of the frames that were read last; None: they are looked for.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Footage:
     detected: bool
     items: Callable[[], Iterator[Item]] = field(repr=False)
     truth: MotRows | None = field(default=None, repr=False)
+    masks: SceneMasks | None = field(default=None, repr=False)
 
 
 def recorded(sequence: Sequence, seeds: tuple[int, ...], frames: int | None) -> Footage:
@@ -76,7 +79,9 @@ def recorded(sequence: Sequence, seeds: tuple[int, ...], frames: int | None) -> 
     )
 
 
-def boxed(sequence: Sequence, seed: int, frames: int | None, *, alike: bool) -> Footage:
+def boxed(
+    sequence: Sequence, seed: int, frames: int | None, *, alike: bool, modelled: bool = False
+) -> Footage:
     """Return a rendered scene in which people move as in a ground truth.
 
     Args:
@@ -84,15 +89,18 @@ def boxed(sequence: Sequence, seed: int, frames: int | None, *, alike: bool) -> 
         seed: Of clothing, sensor and detections.
         frames: The first so many; None: all.
         alike: Similar clothing, or different.
+        modelled: Masks are those of the mask model; else they are looked for.
 
     Raises:
         UserError: It has no ground truth, or nobody says how large its images are.
     """
     scene = refill(sequence, height=HEIGHT, seed=seed, alike=alike, frames=frames)
-    return _rendered(sequence.name, scene, seed)
+    return _rendered(sequence.name, scene, seed, modelled)
 
 
-def staged(number: int, seed: int, frames: int, *, people: int, alike: bool) -> Footage:
+def staged(
+    number: int, seed: int, frames: int, *, people: int, alike: bool, modelled: bool = False
+) -> Footage:
     """Return a synthetic scene; one after the other walks, dances, plays.
 
     Args:
@@ -101,6 +109,7 @@ def staged(number: int, seed: int, frames: int, *, people: int, alike: bool) -> 
         frames: How long it is.
         people: How many.
         alike: Similar clothing, or different.
+        modelled: Masks are those of the mask model; else they are looked for.
 
     Raises:
         UserError: A number is out of range.
@@ -115,16 +124,22 @@ def staged(number: int, seed: int, frames: int, *, people: int, alike: bool) -> 
         seed=seed + 1000 * (number // len(MOTIONS)),
         same_clothing=alike,
     )
-    return _rendered(f'{motion}-{number + 1}', scene, seed)
+    return _rendered(f'{motion}-{number + 1}', scene, seed, modelled)
 
 
-def _rendered(name: str, scene: Scene, seed: int) -> Footage:
+def _rendered(name: str, scene: Scene, seed: int, modelled: bool) -> Footage:
+    masks = SceneMasks() if modelled else None
+
     def items() -> Iterator[Item]:
         detector = DetectorModel(seed)
+        if masks is not None:
+            masks.begin(seed)
         for shot in scene:
+            if masks is not None:
+                masks.see(shot)
             size = shot.frame.width, shot.frame.height
             found = detector(shot.boxes, shot.visibility, *size, ids=shot.ids)
             seen = shot.visibility >= LEAST_VISIBLE
             yield Item(shot.frame, found, GroundTruth(shot.ids[seen], shot.boxes[seen]))
 
-    return Footage(f'{name} seed {seed}', (seed,), len(scene), True, items)
+    return Footage(f'{name} seed {seed}', (seed,), len(scene), True, items, masks=masks)

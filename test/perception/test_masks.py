@@ -159,6 +159,47 @@ class TestMasks:
         with pytest.raises(ValueError, match='depth'):
             MASKS.step(blind, blind, box(0, 0, 1, 1))
 
+    def test_who_is_near_is_deep(self):
+        """As far from the middle as the other one; only who fills the image may be so deep."""
+        for (left, top, right, bottom), deep in (
+            ((40, 8, 100, 140), True),
+            ((40, 60, 70, 110), False),
+        ):
+            far = 4.0 * np.exp(1.5 * TOLERANCE)
+            now = frame(((left, top, right, bottom), 4.0), ((right - 12, top, right, bottom), far))
+            mask = MASKS.step(now, now, box(left, top, right, bottom)).current[0]
+            reach = right if deep else right - 12
+            expected = inside(box(left, top, reach, bottom), WIDTH, HEIGHT)[0]
+            np.testing.assert_array_equal(mask, expected)
+
+    def test_floor_beside_the_feet_is_not_the_object(self):
+        """A strip as deep as he is, all across the image at the height of his feet."""
+        now = frame(((0, 108, WIDTH, 120), 4.0), ((46, 30, 74, 108), 4.0))
+        mask = MASKS.step(now, now, box(40, 30, 80, 120)).current[0]
+        np.testing.assert_array_equal(mask, inside(box(46, 30, 74, 108), WIDTH, HEIGHT)[0])
+
+    def test_one_step_back_it_is_followed_as_far_as_it_may_step(self):
+        moved = 4  # pixels are half a cell: two cells
+        for right, down in ((moved, 0), (-moved, 0), (0, moved), (-moved, -moved)):
+            before = frame(((40, 30, 80, 112), 4.0))
+            xyxy = box(40 + right, 30 + down, 80 + right, 112 + down)
+            now = frame(((40 + right, 30 + down, 80 + right, 112 + down), 4.0))
+            (past,) = MASKS.step(before, now, xyxy).previous
+            np.testing.assert_array_equal(past, inside(box(40, 30, 80, 112), WIDTH, HEIGHT)[0])
+
+    def test_of_two_at_nearly_the_same_depth_cells_go_to_the_nearer_depth(self):
+        """The left one's arm, in the middle of the right one's box."""
+        near = 4.0 * np.exp(-0.06)
+        now = frame(
+            ((40, 30, 80, 120), 4.0),
+            ((74, 34, 110, 124), near),
+            ((74, 60, 96, 66), 4.0),
+        )
+        masks = MASKS.step(now, now, box(40, 30, 98, 120, 74, 34, 110, 124)).current
+        arm = inside(box(76, 60, 90, 66), WIDTH, HEIGHT)[0]
+        assert masks[0][arm].all()
+        assert not masks[1][arm].any()
+
     def test_tolerance_is_relative(self):
         near = 4.0 * np.exp(TOLERANCE * 0.4)
         far = 4.0 * np.exp(TOLERANCE * 2)

@@ -116,6 +116,21 @@ def test_scenes_move_as_a_ground_truth(tmp_path):
     assert {row['frames'] for row in rows} == {'4'}
 
 
+def test_masks_of_the_mask_model(tmp_path):
+    scored = {}
+    for masks in ('config', 'model'):
+        out = tmp_path / masks
+        arguments = ['--frames', '12', '--people', '8', '--seeds', '1', '--scenes', '1']
+        arguments += ['--masks', masks, '--rows', 'mask-iou', '--out', str(out), '--quiet']
+        assert main(['ablate', *arguments]) == 0
+        scored[masks] = [{**row, 'footage': ''} for row in scores(out)]
+        page = (out / 'ablation.md').read_text('utf-8')
+        assert ('- masks: mask model' in page) == (masks == 'model')
+    baseline = [[row for row in it if row['row'] == BASELINE] for it in scored.values()]
+    assert baseline[0] == baseline[1]
+    assert scored['config'] != scored['model']
+
+
 def assert_refused(capsys, arguments, what):
     assert main(['ablate', *arguments]) == 2
     said = capsys.readouterr().err
@@ -133,6 +148,7 @@ def assert_refused(capsys, arguments, what):
         (['--boxes', 'nowhere'], 'nowhere: does not exist'),
         (['--encoder', 'nowhere.safetensors'], 'nowhere.safetensors'),
         (['--config', 'motion'], 'depth.backend and masks.backend must be set'),
+        (['nowhere', '--masks', 'model'], 'nowhere: --masks model is for rendered scenes'),
     ],
 )
 def test_refused(capsys, arguments, what):
@@ -288,7 +304,7 @@ def test_summary_is_of_differences_on_the_same_footage():
     both = [score('base', 'a', 60), score('base', 'b', 40)]
     both += [score('x', 'a', 61), replace(score('x', 'b', 44), seed=1)]
     base, x = summarise(both, 'base')
-    assert (base.row, base.runs, base.gain['HOTA'], base.spread['AssA']) == ('base', 2, 0, 0)
+    assert (base.row, base.runs, base.gain['HOTA'], base.error['AssA']) == ('base', 2, 0, 0)
     assert x.mean['HOTA'] == pytest.approx(52.5)
     assert x.gain == pytest.approx({'HOTA': 2.5, 'AssA': 5, 'IDF1': 2.5})
-    assert x.spread == pytest.approx({'HOTA': 1.5, 'AssA': 3, 'IDF1': 1.5})
+    assert x.error == pytest.approx({'HOTA': 1.5, 'AssA': 3, 'IDF1': 1.5})
