@@ -40,7 +40,8 @@ def images(device):
 def truth(device):
     return [
         Objects(
-            torch.rand(i % 3, 4, generator=torch.Generator().manual_seed(i)).to(device) * 0.4 + 0.1,
+            torch.rand(i % 3, 4, generator=torch.Generator().manual_seed(i)).to(device) * 0.4
+            + 0.1,
             torch.zeros(i % 3, dtype=torch.int64, device=device),
             torch.arange(i % 3, device=device),
         )
