@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def inspect(
     weights: Annotated[
-        Path, typer.Argument(metavar='WEIGHTS', help="A training's fdta.safetensors.")
+        Path,
+        typer.Argument(metavar='WEIGHTS', help="A training's fdta.safetensors, or fdta_tiny."),
     ],
     data: Annotated[
         list[Path] | None,
@@ -55,10 +56,11 @@ def inspect(
     from mot_perception.cli.progress import progress_bar
     from mot_perception.fdta.checkpoint import open_network
     from mot_perception.perception.device import choose_device
+    from mot_perception.resources import weights as shipped
     from mot_perception.training.fdta.inspection import inspect_footage
     from mot_perception.training.fdta.inspection_report import write_inspection
 
-    network = open_network(weights, choose_device(device))
+    network = open_network(shipped(str(weights)), choose_device(device))
     footages = _footages(data or [], network, scenes, frames)
     with progress_bar(quiet=quiet) as bar:
         inspections = [
