@@ -11,7 +11,9 @@ from mot_perception.fdta.settle import settle
 def outputs(backbone, images):
     found = []
     layers = [it for it in backbone.modules() if isinstance(it, FrozenBatchNorm)]
-    hooks = [it.register_forward_hook(lambda *given: found.append(given[2].clone())) for it in layers]
+    hooks = [
+        it.register_forward_hook(lambda *given: found.append(given[2].clone())) for it in layers
+    ]
     with torch.no_grad():
         backbone(images)
     for hook in hooks:
