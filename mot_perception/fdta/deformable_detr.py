@@ -247,9 +247,6 @@ class DeformableAttention(nn.Module):
         Returns:
             (B, Q, width).
         """
-        value = self.value_proj(memory)
-        if padded is not None:
-            value = value.masked_fill(padded[..., None], 0)
         each = (self.heads, self.levels, self.points)
         # (B, Q, heads·L·P·2) → (B, Q, heads, L, P, 2); in float32, as half has no such places
         offsets = self.sampling_offsets(query).unflatten(-1, (*each, 2)).float()
@@ -263,14 +260,51 @@ class DeformableAttention(nn.Module):
         else:  # the last point of an offset of 1 lies on the box's border
             halves = places[:, :, None, :, None, 2:] / 2
             where = centres + offsets / self.points * halves
-        # (B, S, width) → (B, S, heads, C)
-        split = value.unflatten(-1, (self.heads, -1))
         if torch.is_grad_enabled():
-            summed = sampled_sum(split, levels.sizes, where, weights)
+            summed = sampled_sum(self._values(memory, padded), levels.sizes, where, weights)
+        elif query.shape[1] * self.heads > memory.shape[1]:
+            summed = gathered_sum(self._values(memory, padded), levels, where, weights)
         else:
-            summed = gathered_sum(split, levels, where, weights)
+            summed = self._sum_of_few(memory, padded, levels, where, weights)
         gathered: Tensor = self.output_proj(summed)
         return gathered
+
+    def _values(self, memory: Tensor, padded: Tensor | None) -> Tensor:
+        """Return what is sampled, (B, S, heads, C)."""
+        value: Tensor = self.value_proj(memory)
+        if padded is not None:
+            value = value.masked_fill(padded[..., None], 0)
+        # (B, S, width) → (B, S, heads, C)
+        return value.view(*value.shape[:2], self.heads, -1)
+
+    def _sum_of_few(
+        self,
+        memory: Tensor,
+        padded: Tensor | None,
+        levels: Levels,
+        where: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        """Return sums of samples of the values, where the samples are fewer than the values.
+
+        Values are linear in the memory, so it is sampled itself, and the sums become values.
+        """
+        there = memory.new_ones(*memory.shape[:2], 1)
+        if padded is not None:
+            memory, there = (it.masked_fill(padded[..., None], 0) for it in (memory, there))
+        # (B, Q, heads, L, P, …) → (B, Q·heads, 1, L, P, …)
+        where, weights = (it.flatten(1, 2)[:, :, None] for it in (where, weights))
+        # (B, Q·heads, width), and how much of the weights lies within the image
+        summed, inside = (
+            gathered_sum(it[:, :, None], levels, where, weights) for it in (memory, there)
+        )
+        by_head = self.value_proj.weight.view(self.heads, -1, memory.shape[-1])
+        bias = self.value_proj.bias.view(self.heads, -1)  # (heads, C)
+        summed, inside = (
+            it.view(len(memory), -1, self.heads, it.shape[-1]) for it in (summed, inside)
+        )
+        # (B, Q, heads, C) → (B, Q, width)
+        return (torch.einsum('bqhw,hcw->bqhc', summed, by_head) + bias * inside).flatten(2)
 
 
 # --- Encoder ---

@@ -58,6 +58,24 @@ def test_attention_of_points_and_boxes():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize('queries', [3, 60])
+@pytest.mark.parametrize('corners', [2, 4])
+def test_attention_without_gradients(queries, corners, device):
+    """Few queries sample the memory, many its values: as with gradients, padding too."""
+    attention = varied(DeformableAttention(width=8, heads=2, levels=3, points=2)).to(device)
+    torch.nn.init.normal_(attention.value_proj.bias)
+    tokens = sum(h * w for h, w in SIZES)
+    query, memory = (torch.randn(2, count, 8, device=device) for count in (queries, tokens))
+    padded = torch.rand(2, tokens, device=device) < 0.3
+    places = torch.rand(2, queries, 3, corners, device=device)
+    levels = levels_of(SIZES, 2, memory.device)
+    for mask in (None, padded):
+        expected = attention(query, places, memory, levels, mask)
+        with torch.no_grad():
+            found = attention(query, places, memory, levels, mask)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_attention_ignores_padding():
     attention = varied(DeformableAttention(width=8, heads=2, levels=3, points=2))
     padded = torch.zeros(1, sum(h * w for h, w in SIZES), dtype=torch.bool)
@@ -230,9 +248,13 @@ def test_half_precision(detr, device, precision):
 def test_autocast(detr, device):
     images = torch.randn(1, 3, 64, 96, device=device)
     whole = detr(images)
-    with torch.autocast(torch.device(device).type, torch.bfloat16):
-        mixed = detr(images)
-    torch.testing.assert_close(mixed.boxes, whole.boxes, atol=0.1, rtol=0)
+    for gradients in (True, False):
+        with (
+            torch.set_grad_enabled(gradients),
+            torch.autocast(torch.device(device).type, torch.bfloat16),
+        ):
+            mixed = detr(images)
+        torch.testing.assert_close(mixed.boxes, whole.boxes, atol=0.1, rtol=0)
 
 
 def test_frozen_batch_norm_is_batch_norm(detr):
