@@ -135,6 +135,7 @@ def test_shapes(size, height, width):
 def test_images_of_a_batch_do_not_mix(device):
     network = tiny_yolox.network().to(device)
     images = torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(1)).to(device)
+    images = images * 1000  # its batch normalisations have seen little; noise alone says nothing
     with torch.inference_mode():
         together, alone = network(images), [network(image[None])[0] for image in images]
     assert together.isfinite().all()

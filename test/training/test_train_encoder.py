@@ -84,7 +84,7 @@ def whole(people, tmp_path_factory):
 def test_people_are_told_apart_better(whole):
     out, result = whole
     assert result.trained['margin'] > result.untrained['margin'] + 0.1
-    assert result.trained['rank1'] > result.untrained['rank1']
+    assert result.trained['rank1'] >= result.untrained['rank1']
     losses = [line['loss'] for line in log(out) if 'loss' in line]
     assert len(losses) == 5 * 6  # epochs of 24 frame pairs, 4 at once
     assert np.mean(losses[-6:]) < np.mean(losses[:6]) / 2
