@@ -16,6 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from mot_perception.errors import UserError
 from mot_perception.perception.checkpoint import digest, load_weights, read_weights
 from mot_perception.perception.device import choose_device, free, inference, weights_on_gpu
+from mot_perception.perception.disputed import undisputed
 from mot_perception.perception.masks import LEAST_FILLED
 from mot_perception.perception.native_package import calling, native
 from mot_perception.perception.protocols import ObjectMasks
@@ -83,7 +84,8 @@ class NativeSam2:
         boxes = np.clip(np.nan_to_num(xyxy), 0, (width, height) * 2)
         area = (boxes[:, 2:] - boxes[:, :2]).prod(1) * (CELLS**2 / (width * height))
         filled = seen.sum((1, 2)) >= LEAST_FILLED * area
-        return ObjectMasks(seen, before, filled & seen.any((1, 2)) & before.any((1, 2)))
+        reliable = filled & seen.any((1, 2)) & before.any((1, 2))
+        return ObjectMasks(seen, before, reliable & undisputed(seen, before, xyxy, width, height))
 
     def outline(self, frame: Frame, xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return masks N×h×w of the N objects with boxes `xyxy` (N×4) in one frame.

@@ -11,6 +11,7 @@ import torch
 
 from mot_perception.errors import UserError
 from mot_perception.perception.device import choose_device, free, inference, weights_on_gpu
+from mot_perception.perception.disputed import undisputed
 from mot_perception.perception.masks import LEAST_FILLED
 from mot_perception.perception.pixels import Preprocessing
 from mot_perception.perception.protocols import ObjectMasks
@@ -76,7 +77,7 @@ class Sam2Masks:
 
         Boxes without a place in the frame have no masks. Masks are unreliable where either is
         empty, as it is where the network says that the object is not there, or the one at t fills
-        too little of its box.
+        too little of its box, or it is more likely another object's (`undisputed`).
 
         Args:
             previous: The frame at t−1; at the start of a sequence the current one again.
@@ -97,7 +98,8 @@ class Sam2Masks:
                 seen[rows] = _inside(objects)
                 before[rows] = _inside(propagated(self._network, past, memory))
         reliable = before.any((1, 2)) & (_filled(seen, boxes, images[1]) >= LEAST_FILLED)
-        return ObjectMasks(seen, before, reliable)
+        own = undisputed(seen, before, xyxy, current.width, current.height)
+        return ObjectMasks(seen, before, reliable & own)
 
     def outline(self, frame: Frame, xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return masks N×h×w of the N objects with boxes `xyxy` (N×4) in one frame.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mot_perception.perception.disputed import undisputed
 from mot_perception.perception.grid import GRID, sample
 from mot_perception.perception.protocols import ObjectMasks
 from mot_perception.scenes.mask_model import MaskModel, Silhouettes
@@ -51,7 +52,8 @@ class SceneMasks:
         scale = np.tile([GRID[1] / current.width, GRID[0] / current.height], 2)
         before, now = self._seen[previous.index], self._seen[current.index]
         seen, past = self._model(before, now, xyxy * scale)
-        return ObjectMasks(seen, past, np.asarray(seen.any((1, 2)) & past.any((1, 2))))
+        own = undisputed(seen, past, xyxy, current.width, current.height)
+        return ObjectMasks(seen, past, own & seen.any((1, 2)) & past.any((1, 2)))
 
     def outline(self, frame: Frame, xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return the masks of one frame."""

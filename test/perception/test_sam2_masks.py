@@ -248,15 +248,15 @@ class Outlined:
 
 def test_what_is_reliable(masks, monkeypatch):
     current, previous = np.zeros((2, 6, CELLS, CELLS), np.bool_)
-    current[[0, 1, 5]] = True
+    current[[0, 1], :, : CELLS // 2] = True  # of two with one mask the latter is lost before
     current[2, 0, 0] = True  # far too little of the box
-    current[3, :, CELLS // 2 :] = True  # beside the box
+    current[[3, 5], :, CELLS // 2 :] = True  # beside the box of 3, which is not 5's
     previous[[0, 2, 3, 4], 5, 5] = True
     previous[5, 0, 0] = True
     Outlined(monkeypatch, current, previous)
     masks._at_once = len(current)
-    left_half = [0, 0, WIDTH / 2, HEIGHT]
-    found = masks.step(frame(0), frame(1), np.array([left_half] * 6))
+    left, right = [0, 0, WIDTH / 2, HEIGHT], [WIDTH / 2, 0, WIDTH, HEIGHT]
+    found = masks.step(frame(0), frame(1), np.array([*[left] * 5, right]))
     np.testing.assert_array_equal(found.reliable, [True, False, False, False, False, True])
 
 
