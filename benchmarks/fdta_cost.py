@@ -154,13 +154,17 @@ class Run:
         given: The command line.
         device: Where it runs.
         ours: In our fastest form, else as published.
+
+    Attributes:
+        frames: Milliseconds of each part in each frame.
+        peak: Bytes of GPU memory in use at most while it detects as it runs, all networks loaded.
     """
 
     def __init__(
         self, settings: FdtaSettings, given: argparse.Namespace, device: torch.device, ours: bool
     ) -> None:
         self._clock, self._ours, self._time = Stopwatch(device), ours, 0
-        self._device, self.frames = device, []
+        self._device, self.frames, self.peak = device, [], 0
         self._image = torch.randn(1, 3, *given.size, device=device)
         network = Fdta(settings).eval().to(device)
         settle(network.detr.backbone, self._image)
@@ -189,10 +193,13 @@ class Run:
 
     def frame(self) -> None:
         """Time one more frame."""
-        clock = self._clock
-        whole = self._image
-        clock.time('detector, as it runs', lambda: self._detect(whole))
-        clock.time('detector', lambda: self._by_parts(whole.to(self._precision())))
+        clock, gpu = self._clock, self._device.type == 'cuda'
+        if gpu:
+            torch.cuda.reset_peak_memory_stats(self._device)
+        clock.time('detector, as it runs', lambda: self._detect(self._image))
+        if gpu:
+            self.peak = max(self.peak, torch.cuda.max_memory_allocated(self._device))
+        clock.time('detector', lambda: self._by_parts(self._image.to(self._precision())))
         features, now = self._embeddings(), float(self._tick())
         clock.time('ask', lambda: self._memory.probabilities(features, now))
         clock.time('append', lambda: self._memory.append(features, self._labels, now))
@@ -377,6 +384,9 @@ def main() -> None:
             f'{spatial_share(spent):.1f} % of the time, {spatial_share(flop):.1f} % of the GFLOP'
         )
         console.print(f'Spatial Adapter, {name}: {told}')
+    if gpu:
+        peaks = ' and '.join(f'{run.peak / 2**30:.2f}' for run in runs)
+        console.print(f'GPU memory of release and improved, GiB: {peaks}')
     console.print(PAPER)
 
 
