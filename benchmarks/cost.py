@@ -1,21 +1,26 @@
 """What a frame costs, stage by stage: networks of full size with random weights, at 1080p.
 
     python benchmarks/cost.py                     # real-time choices, on a GPU if there is one
-    python benchmarks/cost.py --choice seeds --objects 10 --frames 2 --device cpu
+    python benchmarks/cost.py --choice seeds --objects 10
+    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive \
+        python benchmarks/cost.py --device cpu --objects 1 10 --frames 2
 
 Rendered people, whose true boxes stand for the detector's: random networks find nothing sensible,
 so the detector is timed beside the others on the same images. Every stage returns its result to
-the CPU, so all its work on a GPU is done when its clock stops. Medians after two frames of
-warm-up. Random weights are for timing alone.
+the CPU, so all its work on a GPU is done when its clock stops. On a CPU the time is the
+processor's, of all threads together, which others' work hardly changes. Medians after the first
+frames. Random weights are for timing alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter_ns, process_time_ns
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,12 +32,16 @@ from mot_perception.config import Config
 from mot_perception.depthseg.checkpoint import save_autoencoder
 from mot_perception.depthseg.crop_autoencoder import CropAutoencoder
 from mot_perception.depthseg.full_frame_autoencoder import FullFrameAutoencoder
-from mot_perception.models import load_models
+from mot_perception.models import Models, load_models
 from mot_perception.perception.sbs import SbsS50
 from mot_perception.perception.yolox import Yolox
 from mot_perception.pipeline import Pipeline
 from mot_perception.scenes.scene import make_scene
-from mot_perception.types import Detections
+from mot_perception.trackers.selftrencmot import SelfTrEncMotTracker
+from mot_perception.types import Detections, Embeddings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SIZE = 1920, 1080
 WARM_UP = 2
@@ -129,29 +138,55 @@ def settings(choice: str, place: Path, device: str) -> Config:
     return Config.model_validate(values)
 
 
-def measure(config: Config, objects: int, frames: int) -> tuple[dict[str, float], float]:
+def associate(config: Config, objects: int, clock: Callable[[], int]) -> float:
+    """Return the median milliseconds of an association with two cues of 2048 dimensions."""
+    tracker, rng, spent = SelfTrEncMotTracker(config.tracker), np.random.default_rng(0), []
+    for shot in make_scene(figures=objects, frames=60):
+        count = len(shot.boxes)
+        cues = (rng.standard_normal((count, 2048), np.float32) for _ in range(3))
+        seen = Embeddings(*cues, np.ones(count, np.bool_))
+        start = clock()
+        tracker.update(shot.frame, Detections.of(shot.boxes, np.full(count, 0.9)), seen)
+        spent.append(clock() - start)
+    return float(np.median(spent[20:])) / 1e6
+
+
+class TimedPipeline(Pipeline):
+    """A pipeline that times its stages by a clock of one's choice, in nanoseconds."""
+
+    clock: Callable[[], int]
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = self.clock()
+        yield
+        self.timings[stage].append(self.clock() - start)
+
+
+def measure(
+    config: Config, models: Models, objects: int, frames: int
+) -> tuple[dict[str, float], float]:
     """Return the median milliseconds of each stage, and GiB of GPU memory at its peak."""
-    models = load_models(config)
-    pipeline = Pipeline(config, models)
+    pipeline = TimedPipeline(config, models)
     gpu = torch.cuda.is_available() and config.models.device != 'cpu'
+    clock = pipeline.clock = perf_counter_ns if gpu else process_time_ns
+    alone = associate(config, objects, clock)  # first, as it also compiles the tracker's loops
+    warm_up = WARM_UP if gpu else 1  # a CPU has no kernels to choose
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    scene = make_scene(figures=objects, frames=frames + WARM_UP, width=SIZE[0], height=SIZE[1])
+    scene = make_scene(figures=objects, frames=frames + warm_up, width=SIZE[0], height=SIZE[1])
     detection, total = [], []
     for shot in scene:
-        start = perf_counter()
+        start = clock()
         if models.detector is not None:
             models.detector.detect([shot.frame.image])
-        detection.append(perf_counter() - start)
+        detection.append(clock() - start)
         pipeline.step(shot.frame, Detections.of(shot.boxes, np.full(len(shot.boxes), 0.9)))
-        total.append(perf_counter() - start)
-    times = {'detection': 1e3 * float(np.median(detection[WARM_UP:]))}
-    for stage, spent in pipeline.timings.items():
-        times[stage] = float(np.median(list(spent)[WARM_UP:])) / 1e6
-    times['end to end'] = 1e3 * float(np.median(total[WARM_UP:]))
-    peak = torch.cuda.max_memory_allocated() / 2**30 if gpu else 0.0
-    models.close()
-    return times, peak
+        total.append(clock() - start)
+    spent = {'detection': detection, **pipeline.timings, 'end to end': total}
+    times = {stage: float(np.median(list(each)[warm_up:])) / 1e6 for stage, each in spent.items()}
+    times['association alone'] = alone
+    return times, torch.cuda.max_memory_allocated() / 2**30 if gpu else 0.0
 
 
 def main() -> None:
@@ -165,13 +200,17 @@ def main() -> None:
     torch.manual_seed(0)
     with TemporaryDirectory() as place, torch.no_grad():
         config = settings(given.choice, Path(place), given.device)
-        results = [measure(config, count, given.frames) for count in given.objects]
+        models = load_models(config)
+        results = [measure(config, models, count, given.frames) for count in given.objects]
+        models.close()
     where = torch.cuda.get_device_name() if results[0][1] else f'{torch.get_num_threads()} threads'
     table = Table(title=f'{given.choice} choices, 1080p, {where}: ms a frame')
     for heading in ('stage', *(f'{count} objects' for count in given.objects)):
         table.add_column(heading, justify='left' if heading == 'stage' else 'right')
     for stage in results[0][0]:
-        table.add_row(stage, *(f'{times[stage]:.1f}' for times, _ in results))
+        table.add_row(stage, *(f'{times[stage]:.2f}' for times, _ in results))
+    rates = [1e3 / times['association alone'] for times, _ in results]
+    table.add_row('associations/s', *(f'{rate:.0f}' for rate in rates))
     table.add_row('frames/s', *(f'{1e3 / times["end to end"]:.2f}' for times, _ in results))
     if results[0][1]:
         table.add_row('GPU memory, GiB', *(f'{peak:.1f}' for _, peak in results))
