@@ -59,6 +59,7 @@ class Pipeline:
         self._depth = depth_stream(config, models)
         self._cut = CameraCut() if config.camera_cut == 'reset' else None
         self._spatial = SpatialFilter()
+        self._size: tuple[int, int] | None = None
 
     @property
     def tracker(self) -> Tracker:
@@ -67,6 +68,8 @@ class Pipeline:
 
     def step(self, frame: Frame, detections: Detections | None) -> TrackedFrame:
         """Track one frame; a frame without detections is stepped like any other.
+
+        Tracks are forgotten where frames change their size, as boxes are in their pixels.
 
         Args:
             frame: With or without image and depth.
@@ -82,6 +85,7 @@ class Pipeline:
                 takes none.
         """
         start = perf_counter_ns()
+        self._follow_size(frame)
         if self._cut is not None and frame.image is not None and self._cut.happened(frame.image):
             self.reset()
         frame, metric = self._with_depth(frame)
@@ -113,6 +117,15 @@ class Pipeline:
         self._method.reset()
         if self._depth is not None:
             self._depth.reset()
+        self._size = None
+
+    def _follow_size(self, frame: Frame) -> None:
+        size = frame.width, frame.height
+        if 0 in size:  # unknown, as of detections without images
+            return
+        if self._size not in {None, size}:
+            self.reset()
+        self._size = size
 
     def _with_depth(self, frame: Frame) -> tuple[Frame, bool]:
         """Return the frame with the depth that is asked for, and whether it is in metres."""

@@ -203,8 +203,8 @@ def test_only_what_a_tracker_does_not_remember_is_live():
     assert {'tracker.max_age', 'tracker.high_score', 'tracker.gate', 'tracker.min_hits'} <= live
     fixed = {'preset', 'clock', 'frame_period', 'motion', 'velocity_noise', 'direction_frames'}
     assert live.isdisjoint(f'tracker.{name}' for name in fixed)
-    assert {'fdta.score', 'fdta.birth_score', 'fdta.assignment', 'fdta.min_hits'} <= live
-    assert live.isdisjoint(f'fdta.{name}' for name in ('preset', 'clock', 'max_age', 'model'))
+    assert {'fdta.score', 'fdta.birth_score', 'fdta.assignment', 'fdta.max_age'} <= live
+    assert live.isdisjoint(f'fdta.{name}' for name in ('preset', 'clock', 'model'))
     assert all(path.startswith(('tracker.', 'fdta.')) for path in live)
 
 

@@ -109,9 +109,11 @@ def test_resolution_changes_in_mid_stream():
     frame = Frame(
         3 * PERIOD_NS, 3, WIDTH // 2, HEIGHT // 2, picture(small, (HEIGHT // 2, WIDTH // 2))
     )
-    tracked = pipeline.step(frame, None)
-    assert ids(tracked) == [1, 2]
-    np.testing.assert_allclose(tracked.tracks.xyxy, list(small.values()), atol=2.1)
+    told = [pipeline.step(replace(frame, stamp_ns=k * PERIOD_NS), None) for k in (3, 4)]
+    assert [tracked.reset_count for tracked in told] == [1, 1]
+    for tracked in told:  # speeds too are of boxes of one size
+        np.testing.assert_allclose(tracked.tracks.xyxy, list(small.values()), atol=2.1)
+        np.testing.assert_allclose(tracked.tracks.velocity, 0, atol=1e-6)
 
 
 def test_many_classes():
@@ -230,7 +232,7 @@ class TestReconfigure:
     @pytest.mark.parametrize(
         'other',
         [
-            {'fdta': {'max_age': 9.0}},
+            {'fdta': {'jump_tolerance': 9.0}},
             {'fdta': {'model': 'another'}},
             {'fdta': {'preset': 'release'}},
             {'depth': {'backend': 'topic'}},

@@ -216,13 +216,30 @@ def test_detections_nobody_can_use():
         assert set(tracked.tracks.detection) <= {0, 1, 5, -1}
 
 
-def test_frame_size_may_change():
+def test_boxes_of_two_frame_sizes_do_not_meet():
     pipeline = Pipeline(FULL)
-    pipeline.step(*moment(0))
-    small = Frame(
-        33_333_333, 1, 64, 48, np.zeros((48, 64, 3), np.uint8), np.ones((48, 64), np.float32)
-    )
-    pipeline.step(small, Detections.of([[5, 5, 20, 40]]))
+    for index in range(3):
+        before = pipeline.step(*moment(index))
+    assert len(before.tracks) > 1
+    frames = [
+        Frame(stamp, 1, 64, 48, np.zeros((48, 64, 3), np.uint8), np.ones((48, 64), np.float32))
+        for stamp in (133_333_333, 166_666_666)
+    ]
+    told = [pipeline.step(frame, Detections.of([[5, 5, 20, 40]])) for frame in frames]
+    assert [tracked.reset_count for tracked in (before, *told)] == [0, 1, 1]
+    for tracked in told:
+        np.testing.assert_allclose(tracked.tracks.xyxy, [[5, 5, 20, 40]], atol=0.5)
+    pipeline.reset()
+    assert pipeline.step(*moment(5)).reset_count == 2  # as nothing is known of other sizes then
+
+
+def test_a_frame_of_unknown_size_is_of_no_other_size():
+    pipeline = Pipeline(Config())
+    for index in range(4):
+        frame, detections = moment(index)
+        if index == 2:
+            frame = Frame(frame.stamp_ns, index, 0, 0)
+        assert pipeline.step(frame, detections).reset_count == 0
 
 
 def test_timings_are_per_frame_and_bounded(monkeypatch):

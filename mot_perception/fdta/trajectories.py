@@ -60,11 +60,12 @@ class Trajectories:
             network's window has beside the current one.
 
     Attributes:
+        oldest: As given; a new one counts from the next row on.
         rows: All that is remembered.
     """
 
     def __init__(self, network: Fdta, oldest: float) -> None:
-        self._network, self._oldest = network, oldest
+        self._network, self.oldest = network, oldest
         self._slots = network.id_decoder.newborn
         self._kept = network.settings.window - 1
         self._like = network.id_decoder.word_to_embed.weight
@@ -143,7 +144,7 @@ class Trajectories:
 
     def forget_older(self, time: float) -> None:
         """Forget the rows that are too old at this time, in frame periods."""
-        first = int((self.rows.times < time - self._oldest).sum())
+        first = int((self.rows.times < time - self.oldest).sum())
         if first:
             rows = _chosen(self.rows, np.flatnonzero(self.rows.row >= first))
             self.rows = replace(rows, times=rows.times[first:], row=rows.row - first)

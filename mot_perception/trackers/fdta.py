@@ -80,7 +80,7 @@ class FdtaTracker:
 
     def __init__(self, network: Fdta, config: FdtaConfig | None = None) -> None:
         self.config = config or FdtaConfig()
-        period = network.settings.frame_period
+        self._period = period = network.settings.frame_period
         self.trajectories = Trajectories(network, self.config.max_age / period)
         self._clock = Clock(period, self.config.clock == 'stamps', self.config.jump_tolerance)
         self._device = network.id_decoder.word_to_embed.weight.device
@@ -107,6 +107,7 @@ class FdtaTracker:
             if not kept:
                 raise UserError(f'fdta.{name} cannot change while the tracker runs; restart it')
         self.config = config
+        self.trajectories.oldest = config.max_age / self._period
 
     def snapshot(self) -> FdtaSnapshot:
         """Return a copy of the tracker's memory."""

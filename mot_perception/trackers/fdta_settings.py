@@ -23,7 +23,7 @@ class FdtaConfig(BaseModel):
         'stamps',
         description="Time passes by stamps, or by one of the network's frame periods a frame.",
     )
-    max_age: float = Field(
+    max_age: Live[float] = Field(
         1.5,
         gt=0,
         le=3600,

@@ -111,6 +111,19 @@ def test_forgets_by_time_where_frames_are_few():
     assert ids(follow.update(frame(30), *seen(3))) != {0: 1}
 
 
+def test_the_age_may_change_while_it_runs():
+    """A shorter one ends what is older at once, a longer one keeps what is still there."""
+    follow, others = tracker(max_age=0.5), tracker(max_age=1.0)
+    for it in (follow, others):
+        it.update(frame(0), *seen(3))
+    follow.reconfigure(follow.config.model_copy(update={'max_age': 1.0}))
+    others.reconfigure(others.config.model_copy(update={'max_age': 0.5}))
+    assert ids(follow.update(frame(15), *seen(3))) == {0: 1}
+    tracks = others.update(frame(15), *seen(3)).tracks
+    assert tracks.id[tracks.state == TrackState.REMOVED].tolist() == [1]
+    assert tracks.id[tracks.detection >= 0].tolist() == [2]
+
+
 def test_two_sightings_confirm():
     follow = tracker()
     states = [follow.update(frame(index), *seen(2)).tracks.state[0] for index in range(3)]
@@ -202,8 +215,8 @@ def test_two_trackers_share_nothing():
 def test_settings_that_are_remembered_are_fixed():
     follow = tracker()
     follow.reconfigure(follow.config.model_copy(update={'score': 0.5}))
-    with pytest.raises(UserError, match='max_age cannot change'):
-        follow.reconfigure(follow.config.model_copy(update={'max_age': 9.0}))
+    with pytest.raises(UserError, match='jump_tolerance cannot change'):
+        follow.reconfigure(follow.config.model_copy(update={'jump_tolerance': 9.0}))
 
 
 @st.composite
