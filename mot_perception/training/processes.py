@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+import cv2
 import torch
 from torch import distributed
 
@@ -106,3 +107,8 @@ def processes(device: str) -> Iterator[Processes]:
         yield Processes(chosen, distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
+
+
+def one_thread(_: int) -> None:
+    """Let OpenCV use one thread in a process that reads data: there is one for each core."""
+    cv2.setNumThreads(1)

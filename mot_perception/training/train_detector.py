@@ -24,6 +24,7 @@ from mot_perception.training.detector_augment import random_view
 from mot_perception.training.detector_calibration import calibrate
 from mot_perception.training.detector_loss import Truth, detector_losses
 from mot_perception.training.detector_scores import score_detector
+from mot_perception.training.processes import one_thread
 from mot_perception.training.run import Run, random_of
 
 if TYPE_CHECKING:
@@ -225,7 +226,8 @@ def _batches(
 ) -> Iterable[tuple[torch.Tensor, list[Truth]]]:
     """Return this process' parts of the batches, uint8 B×h×w×3 BGR and what is in them."""
     mine = [run.here.share(plan) for plan in plans]
-    return DataLoader(_Batches(mine, images, settings), batch_size=None, num_workers=workers)
+    batches = _Batches(mine, images, settings)
+    return DataLoader(batches, batch_size=None, num_workers=workers, worker_init_fn=one_thread)
 
 
 def _step(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from mot_perception.training.fdta.losses import Frames, losses, weighted
 from mot_perception.training.fdta.sampler import plans as plans_of
 from mot_perception.training.fdta.scoring import score
 from mot_perception.training.fdta.transforms import collate, read_clip
+from mot_perception.training.processes import one_thread
 from mot_perception.training.run import Run, random_of
 
 if TYPE_CHECKING:
@@ -260,7 +262,7 @@ class _Lessons(Dataset[Lesson]):
 
     def __getitem__(self, index: int) -> Lesson:
         settings, plans = self._settings, self._batches[index]
-        seeds = [(settings.seed, self._epoch, plan.footage, plan.frames[0]) for plan in plans]
+        seeds = [self._seed(plan) for plan in plans]
         clips = [
             read_clip(
                 self._footages[plan.footage], plan.frames, settings.network, random_of(*seed, 0)
@@ -277,6 +279,11 @@ class _Lessons(Dataset[Lesson]):
         learned = torch.from_numpy(np.sort(np.concatenate(chosen)))
         return Lesson(batch, asked, learned)
 
+    def _seed(self, plan: ClipPlan) -> tuple[int, int, int, int]:
+        """Return what draws for a clip follow from: the same wherever its sequence is listed."""
+        name = self._footages[plan.footage].name
+        return self._settings.seed, self._epoch, crc32(name.encode()), plan.frames[0]
+
 
 def _load(
     batches: Sequence[Sequence[ClipPlan]],
@@ -288,7 +295,7 @@ def _load(
 ) -> Iterable[Lesson]:
     mine = [run.here.share(batch) for batch in batches]
     lessons = _Lessons(mine, footages, settings, epoch)
-    return DataLoader(lessons, batch_size=None, num_workers=workers)
+    return DataLoader(lessons, batch_size=None, num_workers=workers, worker_init_fn=one_thread)
 
 
 def _step(run: Run, learner: Learner, lesson: Lesson, settings: FdtaTraining, epoch: int) -> None:

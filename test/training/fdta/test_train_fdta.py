@@ -20,7 +20,14 @@ from mot_perception.training.fdta import settings as of
 from mot_perception.training.fdta import transforms
 from mot_perception.training.fdta.clip import View
 from mot_perception.training.fdta.scoring import score
-from mot_perception.training.fdta.train import Learner, _groups, _rate, train_fdta
+from mot_perception.training.fdta.train import (
+    Learner,
+    _groups,
+    _Lessons,
+    _plans,
+    _rate,
+    train_fdta,
+)
 
 SIDE = 64
 
@@ -189,6 +196,18 @@ def test_two_processes_are_as_one(tmp_path, monkeypatch):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / 'two') == pytest.approx(losses(tmp_path / 'alone'), rel=2e-3)
+
+
+def test_what_is_drawn_follows_from_names_and_not_from_their_order():
+    one, two, to = Squares('one'), Squares('two'), settings(seed=3)
+
+    def lesson(*footages):
+        return _Lessons([_plans(footages, to, 0)[:3]], footages, to, 0)[0]
+
+    first, second, other = lesson(one, two), lesson(two, one), lesson(one, Squares('three'))
+    assert torch.equal(first.batch.images, second.batch.images)
+    assert torch.equal(first.learned, second.learned)
+    assert not torch.equal(first.batch.images, other.batch.images)
 
 
 def test_a_frozen_detector_stays_as_it_is(trained, tmp_path):
