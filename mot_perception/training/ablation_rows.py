@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from mot_perception.training.ablation_cues import CueName
 
 BASELINE = 'box-iou'
+CALIBRATED: dict[CueName, tuple[float, float]] = {
+    'raw': (0.22, 0.47),
+    'mask only': (0.22, 0.48),
+    'untrained': (0.32, 0.74),
+    'depth only': (0.14, 0.74),
+    'trained, mask only': (0.34, 0.69),
+}
+"""Weight and middle of cues other than the configured encoder: `benchmarks/calibrate_cue.py`."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,11 @@ def rows_of(base: Config, missing: Collection[str]) -> list[Row]:
     blind = _with(base, 'tracker', appearance_weight=0.0, appearance_cap=0.0)
     controls = [
         Row('motion', 'box IoU without appearance', blind),
-        Row('raw', '+ raw map instead of an encoder', base, 'raw'),
-        Row('untrained', '+ encoder with random weights', base, 'untrained'),
-        Row('depth-only', '+ depth of the object alone', base, 'depth only'),
-        Row('mask-only', '+ raw map, the same depth everywhere', base, 'mask only'),
-        Row(
+        _control('raw', '+ raw map instead of an encoder', base, 'raw'),
+        _control('untrained', '+ encoder with random weights', base, 'untrained'),
+        _control('depth-only', '+ depth of the object alone', base, 'depth only'),
+        _control('mask-only', '+ raw map, the same depth everywhere', base, 'mask only'),
+        _control(
             'encoder-mask-only',
             '+ encoder, the same depth everywhere',
             base,
@@ -81,6 +89,19 @@ def rows_of(base: Config, missing: Collection[str]) -> list[Row]:
     return [*table, *controls, *_presets(base, learned), *_switches(base, learned)]
 
 
+def _control(name: str, about: str, base: Config, cue: CueName) -> Row:
+    """Return a row with another cue, which gets the weight and middle that suit it."""
+    return Row(name, about, _suited(base, cue), cue)
+
+
+def _suited(config: Config, cue: CueName) -> Config:
+    """Return the configuration with a cue's own weight and middle, where a middle counts."""
+    if cue not in CALIBRATED or not config.tracker.neutral:
+        return config
+    weight, middle = CALIBRATED[cue]
+    return _with(config, 'tracker', depthseg_weight=weight, depthseg_middle=middle)
+
+
 def _presets(base: Config, learned: CueName) -> list[Row]:
     """Return the presets as they are: what the base overrides of them is not kept."""
     rows = []
@@ -88,7 +109,7 @@ def _presets(base: Config, learned: CueName) -> list[Row]:
         config = base.model_copy(update={'tracker': TrackerConfig(preset=preset)})
         rows += [
             Row(f'{preset}-box-iou', f'tracker.preset: {preset}, without the cue', config),
-            Row(preset, f'tracker.preset: {preset}', config, learned),
+            Row(preset, f'tracker.preset: {preset}', _suited(config, learned), learned),
         ]
     return rows
 
@@ -105,7 +126,7 @@ def _switches(base: Config, learned: CueName) -> list[Row]:
         Row(
             name,
             f'{section}.{key}: {str(value).lower()}',
-            _with(base, section, **{key: value}),
+            _with(_suited(base, learned), section, **{key: value}),
             learned,
         )
         for section, key, names in values

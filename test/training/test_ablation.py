@@ -25,7 +25,7 @@ from mot_perception.training.ablation_cues import Cues, DepthAlone, WithoutDepth
 from mot_perception.training.ablation_footage import staged
 from mot_perception.training.ablation_masks import MaskTracker, Outlines, mask_iou
 from mot_perception.training.ablation_once import CueOnce
-from mot_perception.training.ablation_rows import BASELINE, choose, rows_of
+from mot_perception.training.ablation_rows import BASELINE, CALIBRATED, choose, rows_of
 
 BASE = load_config('selftrencmot')
 TINY = ['--frames', '8', '--people', '3', '--seeds', '1', '--scenes', '1']
@@ -188,6 +188,19 @@ def test_rows_differ_from_the_base_in_one_thing():
         assert rows[name].cue == 'trained'
     assert rows['paper'].config.tracker.preset == 'paper'
     assert rows['paper'].config.tracker.gate_first is False
+
+
+def test_other_cues_have_their_own_weight_and_nothing_else():
+    rows = {row.name: row for row in rows_of(BASE, ())}
+    for name in ('raw', 'untrained', 'depth-only', 'mask-only', 'encoder-mask-only'):
+        row = rows[name]
+        tracker = row.config.tracker
+        assert (tracker.depthseg_weight, tracker.depthseg_middle) == CALIBRATED[row.cue]
+        own = {
+            name: getattr(BASE.tracker, name) for name in ('depthseg_weight', 'depthseg_middle')
+        }
+        same = row.config.model_copy(update={'tracker': tracker.model_copy(update=own)})
+        assert same == BASE
 
 
 def test_usual_rows_are_there_once_and_have_weights():
