@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -10,16 +12,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mot_perception.types import NANOSECONDS, Detections, Frame
+from mot_perception.types import NANOSECONDS, Detections, Embeddings, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mot_perception.config import Config
+    from mot_perception.trackers.fdta import FdtaTracker
 
 WIDTH, HEIGHT, FPS = 640, 360, 30
 WARM_UP = 10
 CONFIGS = 'motion', 'selftrencmot'
+FDTA = 'fdta (published size, random weights)'
+"""Its tracker alone: the detector that it belongs to is timed by `benchmarks/fdta_cost.py`."""
+WIDTH_OF_EMBEDDINGS, NOISE = 256, 0.1
+"""Channels; standard deviation of an object's from frame to frame, where that of all is 1."""
+WINDOW = 30
+"""Frames that FDTA's history holds; they are filled before a clock starts."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,17 @@ def bench(
     """Time the tracker and the stages around it, 640×360 pixels, on this machine."""
     from mot_perception.config import load_config
 
+    counts = objects or [10, 50, 100, 1000]
     configs = {name: load_config(name) for name in CONFIGS}
     results = [
         result
         for name, config in configs.items()
-        for n in objects or [10, 100, 1000]
+        for n in counts
         for result in _time(name, config, n, frames)
     ]
+    if find_spec('torch') is not None:
+        tracker = fdta_tracker()
+        results += [_time_fdta(tracker, n, frames) for n in counts if n <= len(tracker.slots)]
     if not quiet:
         Console().print(_table(results))
     return results
@@ -72,6 +85,44 @@ def _time(name: str, config: Config, objects: int, frames: int) -> Iterator[Benc
     ]
     for stage, times in {**pipeline.timings, 'step': steps}.items():
         yield BenchResult(name, objects, stage, float(np.median(list(times)[WARM_UP:])) / 1e6)
+
+
+def _time_fdta(tracker: FdtaTracker, objects: int, frames: int) -> BenchResult:
+    """Return the time of an update whose history is full."""
+    tracker.reset()
+    times, crowd = [], _crowd(objects, frames + WINDOW)
+    for (frame, detections), embeddings in zip(crowd, fdta_embeddings(objects), strict=False):
+        start = perf_counter()
+        tracker.update(frame, detections, embeddings)
+        times.append(perf_counter() - start)
+    return BenchResult(FDTA, objects, 'association', float(np.median(times[WINDOW:])) * 1e3)
+
+
+def fdta_tracker() -> FdtaTracker:
+    """Return FDTA's tracker, its network as large as published, random but for a first guess.
+
+    By that guess (`start_by_likeness`) objects stay who they are, so that histories are full.
+    """
+    import torch
+
+    from mot_perception.fdta.likeness import start_by_likeness
+    from mot_perception.fdta.network import Fdta
+    from mot_perception.fdta.settings import improved
+    from mot_perception.trackers.fdta import FdtaTracker
+
+    torch.manual_seed(0)
+    network = Fdta(improved()).eval()
+    start_by_likeness(network, torch.randn(1000, WIDTH_OF_EMBEDDINGS))
+    return FdtaTracker(network)
+
+
+def fdta_embeddings(objects: int) -> Iterator[Embeddings]:
+    """Yield what objects look like in each frame, without end: always much as before."""
+    rng = np.random.default_rng(0)
+    looks = rng.standard_normal((objects, WIDTH_OF_EMBEDDINGS), np.float32)
+    while True:
+        noise = rng.standard_normal(looks.shape, np.float32)
+        yield Embeddings(looks + np.float32(NOISE) * noise)
 
 
 def _crowd(objects: int, frames: int) -> Iterator[tuple[Frame, Detections]]:
@@ -94,13 +145,13 @@ def _crowd(objects: int, frames: int) -> Iterator[tuple[Frame, Detections]]:
 def _table(results: list[BenchResult]) -> Table:
     """Return one row a stage, one column per number of objects."""
     counts = sorted({result.objects for result in results})
-    table = Table(title='Median milliseconds a frame')
+    table = Table(title='Median milliseconds a frame, by the number of objects')
     table.add_column('configuration')
     table.add_column('stage')
     for count in counts:
-        table.add_column(f'{count} objects', justify='right')
+        table.add_column(f'{count}', justify='right')
     times = {(r.config, r.stage, r.objects): r.milliseconds for r in results}
     for config, stage in dict.fromkeys((r.config, r.stage) for r in results):
-        row = [times.get((config, stage, count), float('nan')) for count in counts]
-        table.add_row(config, stage, *(f'{value:.2f}' for value in row))
+        row = [times.get((config, stage, count)) for count in counts]
+        table.add_row(config, stage, *('–' if it is None else f'{it:.2f}' for it in row))
     return table

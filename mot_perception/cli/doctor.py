@@ -39,6 +39,9 @@ def doctor(
     depth: Annotated[
         bool, typer.Option('--depth/--no-depth', help='Labels of depth are needed, or not.')
     ] = True,
+    labels: Annotated[
+        Path | None, typer.Option(help='Labels of depth, as of train fdta: LABELS/NAME/depth.')
+    ] = None,
     images: Annotated[
         bool, typer.Option('--images', help='Decode all images and labels, not their heads.')
     ] = False,
@@ -56,7 +59,7 @@ def doctor(
     from mot_perception.training.fdta.doctor import examine
     from mot_perception.training.fdta.doctor_findings import Demands
 
-    demands = Demands(length, objects, identities, depth, images)
+    demands = Demands(length, objects, identities, depth, images, labels)
     with whole(json, force=force) if json else nullcontext() as part:
         with progress_bar(quiet=quiet) as bar:
             charts = list(examine(data, demands, bar.track))

@@ -36,6 +36,7 @@ class Sources:
         held_out: As data, to be tracked only.
         held_out_boxes: As boxes, to be tracked only.
         frames: Of each rendered scene that is held out; None: all, of staged ones `FRAMES`.
+        labels: Of depth, of data: `<name>/depth/` in this folder is taken first.
     """
 
     data: Collection[Path] = ()
@@ -43,6 +44,7 @@ class Sources:
     held_out: Collection[Path] = ()
     held_out_boxes: Collection[Path] = ()
     frames: int | None = None
+    labels: Path | None = None
 
 
 def footages(sources: Sources, settings: FdtaTraining) -> tuple[list[Footage], list[Footage]]:
@@ -58,7 +60,9 @@ def footages(sources: Sources, settings: FdtaTraining) -> tuple[list[Footage], l
     network = settings.network
     asked = None if network.spatial.order == 'self-vision' else network.spatial.orientation
     most = network.detector.queries
-    learned: list[Footage] = [*open_footages(sources.data, asked, most=most)]
+    learned: list[Footage] = [
+        *open_footages(sources.data, asked, most=most, labels=sources.labels)
+    ]
     learned += _refilled(sources.boxes, settings, settings.seed)
     tried: list[Footage] = [*open_footages(sources.held_out, None, most=most)]
     tried += [

@@ -88,7 +88,7 @@ def inspect(
 
 def _footages(data: list[Path], network: Fdta, scenes: int, frames: int) -> list[Footage]:
     """Return what is looked at; with labels of depth where there are any."""
-    from mot_perception.training.fdta.mot_footage import LABELS
+    from mot_perception.training.fdta.label_places import LABELS
     from mot_perception.training.fdta.open_footages import is_bag, open_footages, sequences_of
     from mot_perception.training.fdta.scene_footage import staged_footages
 

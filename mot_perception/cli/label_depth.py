@@ -49,6 +49,9 @@ def label_depth(
 ) -> None:
     """Write pseudo-depth beside images, steady over each sequence; goes on where it was stopped.
 
+    train fdta reads OUT by --labels. It learns from data with ground truth: a video has none, its
+    labels are for looking at.
+
     Raises:
         UserError: What is wrong with the sources, the model or the labels that are there.
     """

@@ -40,6 +40,12 @@ def fdta(
     held_out_boxes: Annotated[
         list[Path] | None, typer.Option(help='The same, to be tracked only. Repeatable.')
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help='Labels of depth: LABELS/NAME/depth, of label-depth --out, is read first.'
+        ),
+    ] = None,
     preset: Annotated[
         Literal['improved', 'release', 'paper'],
         typer.Option(help='Ours; as the released code trains; as the paper says.'),
@@ -107,7 +113,7 @@ def fdta(
     if not data and clips is None:  # scenes have no end
         changed['clips'] = CLIPS
     given = {name: value for name, value in changed.items() if value is not None}
-    sources = Sources(data or (), boxes or (), held_out or (), held_out_boxes or ())
+    sources = Sources(data or (), boxes or (), held_out or (), held_out_boxes or (), labels=labels)
     settings = _settings(preset, like, size, adapters, given)
     quiet |= os.environ.get('RANK', '0') != '0'  # one of several processes speaks
     with training_bar(quiet=quiet) as on_step:

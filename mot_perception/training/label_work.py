@@ -12,8 +12,9 @@ from mot_perception.bags.image_files import SUFFIXES, image_item, image_size, li
 from mot_perception.bags.motchallenge import is_motchallenge
 from mot_perception.bags.sequence import Sequence
 from mot_perception.bags.source import open_source
+from mot_perception.bags.topics import Topics
 from mot_perception.errors import UserError
-from mot_perception.training.fdta.mot_footage import LABELS
+from mot_perception.training.fdta.label_places import LABELS, numbered
 from mot_perception.training.fdta.still_footage import IMAGES, is_crowdhuman
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from mot_perception.bags.sequence import Item
 
+ALL_IMAGES = Topics(detections='')
+"""Of a bag; where there are detections, images without are left out otherwise."""
 ANY_RATE = 1.0
 """Frames per second: nothing here depends on time, and some sources do not tell."""
 
@@ -44,7 +47,7 @@ class Work:
 
     def stem(self, number: int) -> str:
         """Return the name of the label of frame `number`, from 0."""
-        return f'{number + 1:08}' if self.stems is None else self.stems[number]
+        return numbered(number) if self.stems is None else self.stems[number]
 
     def items(self) -> Iterator[Item]:
         """Read the images, one after the other."""
@@ -87,7 +90,9 @@ def _works(source: Path, out: Path | None) -> list[Work]:
         images = _stills(source)
         home = source if out is None else out / images.name
         return [Work(images, home / LABELS, _stems(images), still=True)]
-    return [_work(sequence, out) for sequence in open_source(source, fps=ANY_RATE)]
+    return [
+        _work(sequence, out) for sequence in open_source(source, topics=ALL_IMAGES, fps=ANY_RATE)
+    ]
 
 
 def _work(sequence: Sequence, out: Path | None) -> Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,22 @@ import cv2
 import numpy as np
 import pytest
 import tiny_networks
+from rich.console import Console
 
 import mot_perception
 from mot_perception.bags.mot import read_mot
 from mot_perception.bags.reader import open_bag
 from mot_perception.bags.scene_bag import SceneBagWriter
 from mot_perception.bags.tracks_bag import read_tracks
-from mot_perception.cli.bench import bench
+from mot_perception.cli.bench import (
+    FDTA,
+    WINDOW,
+    _crowd,
+    _table,
+    bench,
+    fdta_embeddings,
+    fdta_tracker,
+)
 from mot_perception.cli.demo import demo
 from mot_perception.cli.evaluate import evaluate
 from mot_perception.cli.main import app, main
@@ -385,10 +395,27 @@ class TestScene:
 
 
 def test_bench_times_every_stage():
-    results = bench(objects=[3], frames=20, quiet=True)
+    pytest.importorskip('torch')
+    results = bench(objects=[3, 51], frames=20, quiet=True)
     stages = {(r.config, r.stage) for r in results}
     assert {('motion', 'association'), ('selftrencmot', 'masks'), ('motion', 'step')} <= stages
     assert all(r.milliseconds > 0 for r in results)
+    assert [r.objects for r in results if r.config == FDTA] == [3]  # the dictionary holds 50
+    table = Console(width=100)
+    with table.capture() as printed:
+        table.print(_table(results))
+    (row,) = [line for line in printed.get().splitlines() if FDTA in line]
+    assert re.search(r'association *│ *[0-9.]+ │ *– │', row)
+
+
+def test_bench_gives_fdta_a_full_history():
+    """Each object keeps its place, so that what is timed is what a long sequence takes."""
+    pytest.importorskip('torch')
+    tracker = fdta_tracker()
+    for (frame, detections), looks in zip(_crowd(3, 40), fdta_embeddings(3), strict=False):
+        tracked = tracker.update(frame, detections, looks)
+    assert sorted(tracked.tracks.id) == [1, 2, 3]
+    assert len(tracker.trajectories.rows.slot) == 3 * (WINDOW - 1)
 
 
 def test_demo(tmp_path, capfd):

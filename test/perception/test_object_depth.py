@@ -88,3 +88,15 @@ def test_boxes_nobody_can_use(box, size):
 def test_without_boxes():
     median, spread = box_depth(np.ones((4, 4), np.float32), np.empty((0, 4)), 4, 4)
     assert median.shape == spread.shape == (0,)
+
+
+def test_of_fine_masks_every_second_cell_says_as_much():
+    random = np.random.default_rng(5)
+    depth = random.normal(6, 0.2, (200, 256)).astype(np.float32)
+    masks = np.zeros((2, 200, 256), np.bool_)
+    masks[0, 20:120, 30:80] = masks[1, 50:190, 100:230] = True
+    median, spread = object_depth(depth, masks)
+    coarse = object_depth(depth[::2, ::2].copy(), masks[:, ::2, ::2].copy())
+    np.testing.assert_array_equal((median, spread), coarse)
+    for found, mask in zip(median, masks, strict=True):
+        assert found == pytest.approx(np.median(depth[mask]), abs=0.03)

@@ -28,12 +28,13 @@ def examine_bag(path: Path, demands: Demands, follow: Follow) -> Chart:
     """
     chart = Chart(path.resolve().stem if path.is_file() else path.resolve().name, path)
     footage = None
+    asked = 'depth' if demands.depth else None
     with chart.noting():
-        footage = open_bag_footage(path, 'depth' if demands.depth else None, demands.objects)
+        footage = open_bag_footage(path, asked, demands.objects, demands.labels)
     if footage is None:
         return chart
     chart.frames = len(footage)
-    if demands.depth and 'depth' not in footage.frames.roles:
+    if demands.depth and footage.labels is None and 'depth' not in footage.frames.roles:
         chart.warn('no topic of depth; none is learned from this recording', [path.name])
     _look(chart, footage, demands, follow)
     _count(chart, footage, demands)
@@ -64,7 +65,8 @@ def _count(chart: Chart, footage: BagFootage, demands: Demands) -> None:
     unsound = np.array([truth is not None and not is_sound(truth) for truth in truths])
     chart.boxes = int(count.sum())
     if demands.depth:
-        chart.depth = sum('depth' in roles for roles in footage.frames.found)
+        measured = sum('depth' in roles for roles in footage.frames.found)
+        chart.depth = measured if footage.labels is None else len(footage)
     chart.warn('no objects; such frames are left out', runs(count == 0))
     chart.warn(
         f'more than {demands.objects} objects; such frames are left out',

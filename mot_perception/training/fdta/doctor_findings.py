@@ -37,6 +37,7 @@ class Demands:
         identities: Most in a clip that can be told apart (entries of the dictionary).
         depth: Whether labels of depth are needed.
         images: Whether all images and labels are decoded; else only their heads are read.
+        labels: Folder with `<name>/depth/` of the data, that is taken first.
     """
 
     length: int = 30
@@ -44,6 +45,7 @@ class Demands:
     identities: int = 50
     depth: bool = True
     images: bool = False
+    labels: Path | None = None
 
 
 @dataclass(frozen=True)

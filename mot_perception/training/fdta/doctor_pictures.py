@@ -9,7 +9,7 @@ from mot_perception.bags.depth_labels import DepthLabels
 from mot_perception.bags.image_files import read_image
 from mot_perception.errors import UserError
 from mot_perception.messages.image_size import PNG, picture_size
-from mot_perception.training.fdta.mot_footage import LABELS
+from mot_perception.training.fdta.label_places import LABELS, own_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def _open_labels(
     """Return the labels, and which images have one; note what is missing or too much."""
     if not demands.depth:
         return None, set()
-    folder = chart.path / LABELS
+    folder = own_labels(chart.path.resolve().name, demands.labels) or chart.path / LABELS
     labels, chart.depth = None, 0
     with chart.noting():
         labels = DepthLabels(folder)

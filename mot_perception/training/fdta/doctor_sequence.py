@@ -70,5 +70,6 @@ def _compare(chart: Chart, info: SeqInfo, images: int, size: tuple[int, int]) ->
 
 def _open_to_be_sure(chart: Chart, demands: Demands) -> None:
     """Open a sequence as a training does."""
+    asked = 'disparity' if demands.depth else None
     with chart.noting():
-        open_mot_footage(chart.path, 'disparity' if demands.depth else None, demands.objects)
+        open_mot_footage(chart.path, asked, demands.objects, demands.labels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mot_perception.bags.image_files import list_images
 from mot_perception.training.fdta.doctor_findings import Chart
 from mot_perception.training.fdta.doctor_pictures import examine_pictures
-from mot_perception.training.fdta.mot_footage import LABELS
+from mot_perception.training.fdta.label_places import LABELS, own_labels
 from mot_perception.training.fdta.still_footage import IMAGES, TRUTHS, read_still
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def examine_stills(root: Path, demands: Demands, follow: Follow) -> Chart:
     images = list_images(root / IMAGES)
     if not images:
         chart.error('no images; training needs them', [IMAGES])
-    if demands.depth and not (root / LABELS).is_dir():
+    own = own_labels(root.resolve().name, demands.labels)
+    if demands.depth and own is None and not (root / LABELS).is_dir():
         chart.warn('no labels of depth; none is learned from these images', [LABELS])
         demands = replace(demands, depth=False)
     examine_pictures(chart, images, demands, follow, alike=False)

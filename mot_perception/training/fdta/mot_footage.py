@@ -15,6 +15,7 @@ from mot_perception.bags.seqinfo import frame_rate, read_seqinfo
 from mot_perception.boxes import clip
 from mot_perception.errors import UserError
 from mot_perception.training.fdta.clip import View
+from mot_perception.training.fdta.label_places import LABELS, own_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 USUAL_FPS = 25.0
 """Frames per second where `seqinfo.ini` does not say; BFT has none."""
-LABELS = 'depth'
-"""Folder of the depth labels, beside that of the images."""
 LEAST_SIDE = 1.0
 """Pixels of each side of a box that must lie in the image."""
 
@@ -80,13 +79,16 @@ class MotFootage:
         return View(image, rows.xyxy, rows.id, np.zeros(len(rows), np.int64), depth)
 
 
-def open_mot_footage(folder: Path, orientation: Orientation | None, most: int) -> MotFootage:
+def open_mot_footage(
+    folder: Path, orientation: Orientation | None, most: int, labels: Path | None = None
+) -> MotFootage:
     """Open a sequence; all text is read and checked here, images are not.
 
     Args:
         folder: With images, `gt/gt.txt`, `depth/` if depth is learned, and perhaps `seqinfo.ini`.
         orientation: What labels of depth shall say; None: none are read.
         most: Objects in a frame that can be learned from.
+        labels: Folder with `<sequence>/depth/`, that is taken before the sequence's own.
 
     Raises:
         UserError: Something is missing, malformed, or contradicts the rest: what and where.
@@ -97,13 +99,14 @@ def open_mot_footage(folder: Path, orientation: Orientation | None, most: int) -
     truth = read_mot(folder / TRUTH, kind='gt')
     images = numbered_images(folder / info.image_folder)
     sequence_length(folder, info.length, images, (truth,))
+    place = own_labels(folder.resolve().name, labels) or folder / LABELS
     return MotFootage(
         name='/'.join(folder.resolve().parts[-2:]),
         period=1 / frame_rate(info.fps or USUAL_FPS, folder),
         images=images,
         counted=cut(counted(truth), *image_size(images[0])),
         most=most,
-        labels=None if orientation is None else DepthLabels(folder / LABELS),
+        labels=None if orientation is None else DepthLabels(place),
         orientation=orientation,
     )
 

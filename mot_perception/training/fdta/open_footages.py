@@ -28,7 +28,11 @@ QUERIES = 300
 
 
 def open_footages(
-    paths: Iterable[Path], orientation: Orientation | None, *, most: int = QUERIES
+    paths: Iterable[Path],
+    orientation: Orientation | None,
+    *,
+    most: int = QUERIES,
+    labels: Path | None = None,
 ) -> list[Footage]:
     """Open data sets, sequences and recordings, in the order of their names.
 
@@ -36,24 +40,28 @@ def open_footages(
         paths: Of any kind.
         orientation: What labels of depth shall say; None: depth is not learned, nor needed.
         most: Objects in a frame that can be learned from.
+        labels: Where `label-depth --out` wrote; `<name>/depth/` of it is taken before what is
+            beside images or in a recording.
 
     Raises:
         UserError: What is wrong, where, and what to do.
     """
     footages: list[Footage] = []
     for path in paths:
-        footages += _open(path, orientation, most)
+        footages += _open(path, orientation, most, labels)
     return sorted(footages, key=lambda footage: footage.name)
 
 
-def _open(path: Path, orientation: Orientation | None, most: int) -> list[Footage]:
+def _open(
+    path: Path, orientation: Orientation | None, most: int, labels: Path | None
+) -> list[Footage]:
     if is_bag(path):
         from mot_perception.training.fdta.bag_footage import open_bag_footage  # rosbags is slow
 
-        return [open_bag_footage(path, orientation, most)]
+        return [open_bag_footage(path, orientation, most, labels)]
     if is_crowdhuman(path):
-        return [*open_stills(path, orientation, most)]
-    return [open_mot_footage(folder, orientation, most) for folder in sequences_of(path)]
+        return [*open_stills(path, orientation, most, labels)]
+    return [open_mot_footage(it, orientation, most, labels) for it in sequences_of(path)]
 
 
 def is_bag(path: Path) -> bool:

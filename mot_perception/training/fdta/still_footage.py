@@ -17,7 +17,8 @@ from mot_perception.bags.mot_table import read_table
 from mot_perception.boxes import clip, xywh_to_xyxy
 from mot_perception.errors import UserError
 from mot_perception.training.fdta.clip import View
-from mot_perception.training.fdta.mot_footage import LABELS, LEAST_SIDE
+from mot_perception.training.fdta.label_places import LABELS, own_labels
+from mot_perception.training.fdta.mot_footage import LEAST_SIDE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,20 +85,22 @@ def is_crowdhuman(root: Path) -> bool:
     return (root / IMAGES).is_dir() and (root / TRUTHS).is_dir()
 
 
-def open_stills(root: Path, orientation: Orientation | None, most: int) -> list[StillFootage]:
+def open_stills(
+    root: Path, orientation: Orientation | None, most: int, labels: Path | None = None
+) -> list[StillFootage]:
     """Open a folder of stills; all text is read and checked here, images are not.
 
     Args:
         root: With `images/` and `gts/`.
         orientation: What labels of depth shall say, if there are any; None: none are read.
         most: Objects in an image that can be learned from.
+        labels: Folder with `<root's name>/depth/`, that is taken before the root's own.
 
     Raises:
         UserError: Text is missing or malformed: where.
     """
-    labels = None
-    if orientation is not None and (root / LABELS).is_dir():
-        labels = DepthLabels(root / LABELS)
+    place = own_labels(root.resolve().name, labels) or root / LABELS
+    learned = DepthLabels(place) if orientation is not None and place.is_dir() else None
     images = list_images(root / IMAGES)
     if not images:
         raise UserError(f'{root / IMAGES}: no images; training needs them')
@@ -107,7 +110,7 @@ def open_stills(root: Path, orientation: Orientation | None, most: int) -> list[
             image,
             *read_still(root / TRUTHS / f'{image.stem}.txt'),
             most,
-            labels,
+            learned,
             orientation,
         )
         for image in images
