@@ -4,10 +4,10 @@
 
 A crowd of N objects at constant crowding, detector noise, 3 % misses, scores 0.3 … 1; one
 thread. The trackers take turns frame by frame, so that whatever else the machine does slows all.
-Medians; milliseconds of the processor, which others' work hardly changes; 'ratio' is how many times
-faster than OC-SORT. FDTA's tracker is a network of the published size with random weights, on
-embeddings that are made, without its detector. It would empty the others' caches, so it takes turns
-with an OC-SORT of its own; 'ratio' is how many times slower it is.
+Medians; milliseconds of the processor, which others' work hardly changes; 'ratio' is how many
+times faster than OC-SORT. FDTA's tracker is a network of the published size with random weights,
+on embeddings that are made, without its detector. It would empty the others' caches, so it takes
+turns with an OC-SORT of its own; 'ratio' is how many times slower it is.
 """
 
 from __future__ import annotations

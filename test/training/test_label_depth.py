@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import weakref
 
 import cv2
@@ -13,14 +14,20 @@ import tiny_networks
 pytest.importorskip('safetensors')
 
 from mot_perception.bags.depth_labels import SIDECAR, DepthLabels, read_meaning
+from mot_perception.bags.scene_bag import SceneBagWriter
+from mot_perception.bags.sequence import GroundTruth, Item
+from mot_perception.bags.source import open_source
 from mot_perception.cli.main import main
 from mot_perception.errors import UserError
 from mot_perception.training.depth_maps import FRAMES_PER_CHUNK, DepthMaps
+from mot_perception.training.fdta.open_footages import open_footages
 from mot_perception.training.label_depth import RECIPE, UNFINISHED, label_depth
 from mot_perception.training.label_work import plan
+from mot_perception.types import Detections, Frame
 
 HEIGHT, WIDTH = 48, 64
 SIZE = HEIGHT, WIDTH
+BAG_FRAMES = 6
 
 
 class Flickering:
@@ -58,6 +65,22 @@ def images(folder, count, digits=6):
         image[0, 0, 0] = number
         cv2.imwrite(str(folder / f'{number + 1:0{digits}}.png'), image)
     return folder
+
+
+def write_bag(path, *, depth=False):
+    """A bag of the same; without detections in its first two frames, but in all others."""
+    slope = np.linspace(20, 150, HEIGHT)[:, None] + np.linspace(0, 40, WIDTH)
+    nobody = Detections.of(np.empty((0, 4)), np.empty(0))
+    with SceneBagWriter(path) as writer:
+        for k in range(BAG_FRAMES):
+            image = np.repeat(slope[..., None], 3, 2).astype(np.uint8)
+            image[10:30, 8 * k : 8 * k + 10] = 230
+            image[0, 0, 0] = k
+            metres = np.full(SIZE, 3, np.float32) if depth else None
+            frame = Frame(10**9 + k * 10**8, k, WIDTH, HEIGHT, image, metres)
+            truth = GroundTruth(np.array([7]), np.array([[8.0 * k, 10, 8 * k + 10, 30]]))
+            writer.write(Item(frame, nobody if k > 1 else None, truth))
+    return path
 
 
 @pytest.fixture
@@ -327,6 +350,92 @@ class TestStills:
             (tmp_path / 'crowd' / name).mkdir(parents=True)
         with pytest.raises(UserError, match='crowd/images: no images'):
             label(tmp_path / 'crowd', Flickering())
+
+
+class TestBags:
+    """A recording without depth of its own, whose detector dropped frames, as footage."""
+
+    @pytest.fixture
+    def bag(self, tmp_path):
+        return write_bag(tmp_path / 'hall')
+
+    @pytest.fixture
+    def labels(self, bag, tmp_path):
+        assert label(bag, Flickering(), tmp_path / 'labels') == 1
+        return tmp_path / 'labels'
+
+    def test_footage_reads_them(self, bag, labels):
+        (footage,) = open_footages([bag], 'disparity', labels=labels)
+        again = pickle.loads(pickle.dumps(footage))
+        views = [again.view(number) for number in range(len(footage))]
+        depth = np.stack([view.depth for view in views])
+        np.testing.assert_array_equal(depth, read_all(labels / 'hall' / 'depth'))
+        bright = np.stack([view.image[..., 1] for view in views])
+        flat = np.concatenate([depth, bright]).reshape(2 * BAG_FRAMES, -1)
+        alike = np.corrcoef(flat)[:BAG_FRAMES, BAG_FRAMES:]  # each label with each image
+        assert alike.argmax(1).tolist() == [*range(BAG_FRAMES)]
+        assert np.diag(alike).min() > 0.98
+        assert [view.ids.tolist() for view in views] == [[7]] * BAG_FRAMES
+        (footage,) = open_footages([bag], None, labels=labels)
+        assert footage.view(0).depth is None
+
+    def test_every_image_has_one(self, bag, labels):
+        """Also those that the detector dropped: else labels would be of other images."""
+        assert len(list((labels / 'hall' / 'depth').glob('*.png'))) == BAG_FRAMES
+        (replayed,) = open_source(bag)
+        assert [item.frame.index for item in replayed] == [2, 3, 4, 5]
+
+    def test_they_go_before_depth_of_the_recording(self, tmp_path):
+        rgbd = write_bag(tmp_path / 'rgbd', depth=True)
+        (footage,) = open_footages([rgbd], 'depth', labels=tmp_path)
+        assert footage.view(1).depth == pytest.approx(np.full(SIZE, 255.0), rel=1e-3)
+        label(rgbd, Flickering(), tmp_path / 'labels')
+        (footage,) = open_footages([rgbd], 'depth', labels=tmp_path / 'labels')
+        assert footage.view(1).depth.std() > 10
+
+    def test_of_no_other_name(self, bag, labels):
+        (labels / 'hall').rename(labels / 'Hall')
+        with pytest.raises(UserError, match=r'labels/hall/depth: no labels of depth; make them'):
+            open_footages([bag], 'depth', labels=labels)
+
+    @pytest.mark.parametrize('number', [3, BAG_FRAMES])
+    def test_a_missing_one(self, bag, labels, number):
+        (labels / f'hall/depth/{number:08}.png').unlink()
+        with pytest.raises(UserError, match=rf'hall/depth/{number:08}.png: no such label'):
+            open_footages([bag], 'depth', labels=labels)[0].view(number - 1)
+
+    def test_too_many(self, bag, labels):
+        first, extra = (labels / f'hall/depth/{it:08}.png' for it in (1, BAG_FRAMES + 1))
+        extra.write_bytes(first.read_bytes())
+        expected = rf'{extra.name}: expected none after 00000006.png, as .*hall has 6 images'
+        with pytest.raises(UserError, match=expected):
+            open_footages([bag], 'depth', labels=labels)
+
+    def test_of_another_size(self, bag, labels):
+        file = labels / 'hall/depth/00000002.png'
+        cv2.imwrite(str(file), np.zeros((24, 32), np.uint16))
+        (footage,) = open_footages([bag], 'depth', labels=labels)
+        with pytest.raises(UserError, match=r'00000002.png: label of 32×24 .* image has 64×48'):
+            footage.view(1)
+
+    def test_doctor_looks_at_them(self, bag, labels, tmp_path, capsys):
+        arguments = ['doctor', str(bag), '--length', '2', '--labels', str(labels), '--quiet']
+        report = tmp_path / 'report.json'
+        assert main([*arguments, '--json', str(report)]) == 0
+        (chart,) = json.loads(report.read_text())
+        assert (chart['depth'], chart['findings']) == (BAG_FRAMES, [])
+        (labels / 'hall/depth/00000006.png').unlink()
+        assert main(arguments) == 2
+
+
+def test_labels_of_sequences_may_lie_elsewhere(sequence, tmp_path):
+    (sequence / 'gt').mkdir()
+    (sequence / 'gt' / 'gt.txt').write_text('1,1,4,4,20,20,1,1,1\n')
+    label(sequence, Flickering(), tmp_path / 'labels')
+    (footage,) = open_footages([sequence.parent], 'depth', labels=tmp_path / 'labels')
+    assert footage.view(0).depth.std() > 10
+    with pytest.raises(UserError, match='walk/depth: no labels of depth'):
+        open_footages([sequence], 'depth', labels=tmp_path / 'nowhere')
 
 
 class TestMaps:

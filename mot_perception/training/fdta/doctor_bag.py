@@ -14,6 +14,7 @@ from mot_perception.training.fdta.metric_depth import LOOKS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mot_perception.bags.depth_labels import Orientation
     from mot_perception.training.fdta.bag_footage import BagFootage
     from mot_perception.training.fdta.doctor_findings import Demands, Follow
 
@@ -28,7 +29,7 @@ def examine_bag(path: Path, demands: Demands, follow: Follow) -> Chart:
     """
     chart = Chart(path.resolve().stem if path.is_file() else path.resolve().name, path)
     footage = None
-    asked = 'depth' if demands.depth else None
+    asked: Orientation | None = 'depth' if demands.depth else None
     with chart.noting():
         footage = open_bag_footage(path, asked, demands.objects, demands.labels)
     if footage is None:

@@ -15,6 +15,7 @@ from mot_perception.training.fdta.mot_footage import USUAL_FPS, gaps, open_mot_f
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mot_perception.bags.depth_labels import Orientation
     from mot_perception.training.fdta.doctor_findings import Demands, Follow
 
 
@@ -70,6 +71,6 @@ def _compare(chart: Chart, info: SeqInfo, images: int, size: tuple[int, int]) ->
 
 def _open_to_be_sure(chart: Chart, demands: Demands) -> None:
     """Open a sequence as a training does."""
-    asked = 'disparity' if demands.depth else None
+    asked: Orientation | None = 'disparity' if demands.depth else None
     with chart.noting():
         open_mot_footage(chart.path, asked, demands.objects, demands.labels)
