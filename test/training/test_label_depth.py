@@ -17,9 +17,12 @@ from mot_perception.bags.depth_labels import SIDECAR, DepthLabels, read_meaning
 from mot_perception.bags.scene_bag import SceneBagWriter
 from mot_perception.bags.sequence import GroundTruth, Item
 from mot_perception.bags.source import open_source
+from mot_perception.cli.fdta_footages import Sources, footages
 from mot_perception.cli.main import main
+from mot_perception.cli.train_fdta import fdta
 from mot_perception.errors import UserError
 from mot_perception.training.depth_maps import FRAMES_PER_CHUNK, DepthMaps
+from mot_perception.training.fdta import settings as of
 from mot_perception.training.fdta.open_footages import open_footages
 from mot_perception.training.label_depth import RECIPE, UNFINISHED, label_depth
 from mot_perception.training.label_work import plan
@@ -378,6 +381,13 @@ class TestBags:
         assert [view.ids.tolist() for view in views] == [[7]] * BAG_FRAMES
         (footage,) = open_footages([bag], None, labels=labels)
         assert footage.view(0).depth is None
+
+    def test_the_verb_passes_them_on(self, bag, labels, tmp_path):
+        settings = of.changed(of.tiny(of.improved()), length=2)
+        (footage,), _ = footages(Sources([bag], labels=labels), settings)
+        assert np.isfinite(footage.view(0).depth).all()
+        with pytest.raises(UserError, match='other/hall/depth: no labels of depth'):
+            fdta(data=[bag], out=tmp_path / 'run', labels=tmp_path / 'other', size='tiny')
 
     def test_every_image_has_one(self, bag, labels):
         """Also those that the detector dropped: else labels would be of other images."""
