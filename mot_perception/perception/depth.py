@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mot_perception.perception.grid import stride
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,8 +18,6 @@ MIDDLE = 0.3, 0.5
 background. Half of the width made every third depth of rendered dancers wrong, 0.3 every sixth."""
 LATTICE = 12
 """Places along width and height of a box at which its depth is read."""
-FINEST = 128
-"""Cells along the longer side of a mask that are looked at: for a median more say no more."""
 LEAST_KNOWN = 0.1
 """Share of these that must be known: in a hole, the few readings left are often wrong."""
 
@@ -34,7 +34,7 @@ def object_depth(
     Returns:
         Two arrays of N, NaN where the mask covers no known depth.
     """
-    step = -(-max(1, *depth.shape) // FINEST)
+    step = stride(*depth.shape)
     depth, masks = depth[::step, ::step], masks[:, ::step, ::step]
     known = np.isfinite(depth) & (depth > 0)
     rows, cells = np.nonzero((masks & known).reshape(len(masks), depth.size))

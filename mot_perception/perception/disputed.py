@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mot_perception.boxes import iou
+from mot_perception.perception.grid import stride
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 SAME = 0.5
 """IoU of two masks from which they are of one object."""
-FINEST = 128
-"""Cells along the longer side of a grid that are looked at: more say no more."""
 
 
 def undisputed(
@@ -36,7 +35,7 @@ def undisputed(
         width: Of the frame, pixels.
         height: Of the frame, pixels.
     """
-    step = -(-max(current.shape[1:]) // FINEST)
+    step = stride(*current.shape[1:])
     current, previous = current[:, ::step, ::step], previous[:, ::step, ::step]
     scale = np.tile(np.array(current.shape[:0:-1]) / (width, height), 2)
     same = np.maximum(_overlap(current), _overlap(previous)) > SAME

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 GRID = (72, 128)
 """Rows and columns. Squeezed over any frame, so that vectors keep their length."""
 
+FINEST = 128
+"""Cells along the longer side of a mask that are looked at where more say no more."""
+
+
+def stride(height: int, width: int) -> int:
+    """Return which cells of a grid to look at, every how manyth, for at most `FINEST` a side."""
+    return -(-max(1, height, width) // FINEST)
+
 
 def sample(image: NDArray[np.float32], grid: tuple[int, ...] = GRID) -> NDArray[np.float32]:
     """Return the pixel under the centre of each cell, h×w; means would mix near and far."""
